@@ -256,10 +256,15 @@ class LocalStamp:
 
 @frozen
 class LocalEntry:
-    """An entry of the local manifest. Without a stamp the content is looked at on the next run."""
+    """An entry of the local manifest.
+
+    Without a stamp this disk has not been seen with that content. `recent`: the file changed so shortly before
+    it was read that a later change might bear the same times, so it is looked at again.
+    """
 
     entry: Entry
     stamp: LocalStamp | None = None
+    recent: bool = False
 
 
 @frozen

@@ -1,0 +1,1 @@
+"""rrbackup: versioning file backup to S3, as a library."""

@@ -1,0 +1,194 @@
+"""The front: open a repository, then ask it for plans, backups, versions, files and downloads.
+
+    with rrbackup.open_repository(config) as repository:
+        result = repository.backup()
+
+Nothing is printed and nothing global is touched; progress comes as events (`rrbackup.events`), results as frozen
+values, failures as `rrbackup.errors`. A repository is used by one thread at a time; several can be open at once.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rrbackup.config import Config
+from rrbackup.effects import committing, planning, settling
+from rrbackup.effects.client import Client
+from rrbackup.effects.download import Restorer
+from rrbackup.effects.local_files import LocalLock
+from rrbackup.effects.opening import store_of
+from rrbackup.effects.restore import Target
+from rrbackup.effects.store import Store
+from rrbackup.errors import ModeError
+from rrbackup.events import DownloadPlanned, OnEvent, ignore_event
+from rrbackup.pure import chain
+from rrbackup.pure.filters import Filters
+from rrbackup.pure.manifest import fold_links
+from rrbackup.pure.model import Change, Entry, Link, LocalManifest, Mode
+from rrbackup.pure.plan import BackupPlan
+from rrbackup.pure.report import BackupResult, CollectResult, DownloadResult, Version, backup_result
+
+__all__ = ["DEFAULT_THREADS", "Repository", "open_repository"]
+
+DEFAULT_THREADS = 16
+
+
+class Repository:
+    """A repository as one client sees it. Made by `open_repository`."""
+
+    def __init__(self, config: Config, store: Store, threads: int) -> None:
+        self.config = config
+        self._client = Client(config, store, threads)
+        self._threads = threads
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release local files. Nothing in the store needs closing."""
+        self._client.local.close()
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> tuple[str, ...]:
+        """Make the store ready and try what it can do; says in sentences what was done.
+
+        Creates the folder of a directory store, switches a bucket's versioning on. Raises StoreMissing for a bucket
+        that does not exist.
+        """
+        self._refuse_read_only("prepare a store")
+        with self._writing():
+            done = self._client.store.prepare()
+            rest = settling.settle(self._client, False, ignore_event)
+            settling.try_store(self._client, rest.claim)
+            return (*done, settling.SINGLE_WRITER) if self._client.control.single_writer else done
+
+    def plan_backup(self, *, allow_empty: bool = False, on_event: OnEvent = ignore_event) -> BackupPlan:
+        """What a backup would do now. Reads the tree and the store, writes nothing."""
+        client = self._client
+        client.local.forget()
+        head = client.control.read_head(client.local.known_head())
+        manifest = planning.manifest_at(client, head, on_event)
+        return planning.plan_backup(client, manifest, allow_empty, on_event)
+
+    def backup(
+        self,
+        plan: BackupPlan | None = None,
+        on_event: OnEvent | None = None,
+        *,
+        allow_empty: bool = False,
+        take_over: bool = False,
+    ) -> BackupResult:
+        """Commit what has changed, or run `plan`. Ends what an interrupted run of this client left open first.
+
+        `allow_empty` permits an empty base path to empty the manifest; `take_over` ends another client's open
+        transaction. Raises SourceError, StoreError, RepositoryError, Busy (nothing was published then).
+        """
+        self._refuse_read_only("back up")
+        tell = on_event or ignore_event
+        client = self._client
+        with self._writing():
+            settling.ensure_folder(client)
+            rest = settling.settle(client, take_over, tell)
+            manifest = planning.manifest_at(client, rest.head, tell)
+            plan = plan or planning.plan_backup(client, manifest, allow_empty, tell)
+            done = committing.commit_plan(client, plan, rest, manifest, tell)
+            return backup_result(done.link, plan.unchanged, done.results, plan.problems)
+
+    def collect_garbage(self, *, take_over: bool = False, on_event: OnEvent = ignore_event) -> CollectResult:
+        """Delete every version below the files that no commit refers to. Other clients' backups fail meanwhile."""
+        with self._writing():
+            rest = self._settled_for_deletion(take_over, on_event)
+            return CollectResult(committing.collect(self._client, rest, None))
+
+    def clean_garbage_list(self, *, take_over: bool = False, on_event: OnEvent = ignore_event) -> CollectResult:
+        """Delete what clients that may not delete wrote into the garbage list, as far as no commit refers to it."""
+        with self._writing():
+            rest = self._settled_for_deletion(take_over, on_event)
+            listed, _ = self._client.control.read_garbage()
+            below = f"{self.config.remote_base_path}/"
+            only = frozenset(ref for ref in listed if ref.key.startswith(below))
+            return CollectResult(committing.collect(self._client, rest, only) if listed else ())
+
+    def _settled_for_deletion(self, take_over: bool, on_event: OnEvent) -> settling.Rest:
+        if self.config.mode is not Mode.READ_WRITE:
+            raise ModeError(
+                f"this client is {self.config.mode.value}: it may not delete versions",
+                hint="collect garbage with a client that may both read and write",
+            )
+        return settling.settle(self._client, take_over, on_event)
+
+    def _refuse_read_only(self, what: str) -> None:
+        if self.config.mode is Mode.READ_ONLY:
+            raise ModeError(f"this client is read-only: it may not {what}", hint="unset read_only to write")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with LocalLock(self.config.lock_path()):
+            self._client.local.forget()
+            try:
+                yield
+            finally:
+                self._client.local.close()
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def versions(self) -> tuple[Version, ...]:
+        """All commits, newest last."""
+        return tuple(Version.of(link) for link in reversed(chain.commits(self._chain())))
+
+    def files(self, version: str = "latest") -> tuple[Entry, ...]:
+        """The entries of one commit, in path order. Raises NoSuchVersion."""
+        return self._manifest(version)[1]
+
+    def changes(self, version: str = "latest") -> tuple[Change, ...]:
+        """What one commit changed, in path order. Raises NoSuchVersion."""
+        return chain.resolve(version, chain.commits(self._chain())).diff.changes
+
+    def download(
+        self,
+        version: str,
+        target: str | os.PathLike[str],
+        ignore: Iterable[str] = (),
+        on_event: OnEvent = ignore_event,
+    ) -> DownloadResult:
+        """Write one commit's entries below `target`, leaving out what `ignore` (filters) covers.
+
+        Existing files are replaced, others left alone; every file is checked before it takes its place. What fails
+        is a problem of that file. Raises NoSuchVersion, SourceError for the target, StoreError.
+        """
+        link, entries = self._manifest(version)
+        left_out = Filters.of(ignore)
+        wanted = [entry for entry in entries if not left_out.covers(entry.path)]
+        size = sum(entry.size for entry in wanted)
+        on_event(DownloadPlanned(len(wanted), size))
+        with Target(Path(target)) as folder:
+            problems = Restorer(self._client.store, folder, on_event, self._threads).restore(wanted)
+        failed = {problem.path for problem in problems}
+        written = [entry for entry in wanted if entry.path not in failed]
+        return DownloadResult(link.version_id, len(written), sum(entry.size for entry in written), problems)
+
+    def _chain(self) -> tuple[Link, ...]:
+        return self._client.control.read_chain(0)
+
+    def _manifest(self, version: str) -> tuple[Link, tuple[Entry, ...]]:
+        links = self._chain()
+        link = chain.resolve(version, chain.commits(links))
+        upto = [other for other in links if other.diff.sequence <= link.diff.sequence]
+        return link, tuple(item.entry for item in fold_links(LocalManifest(None), upto).entries)
+
+
+def open_repository(config: Config, *, store: Store | None = None, threads: int = DEFAULT_THREADS) -> Repository:
+    """The repository that `config` names; no request is made yet.
+
+    `store` replaces the one that the configuration names. `threads` bounds how many objects move at once.
+    """
+    return Repository(config, store or store_of(config, threads), threads)

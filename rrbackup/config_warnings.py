@@ -1,0 +1,44 @@
+"""What a configuration may say although it is seldom meant. Each warning says what follows from it."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from rrbackup.pure.model import Mode, Word
+from rrbackup.pure.pipeline import PipelineRule
+
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
+
+
+def file_warnings(file: str | None, holds_secret: bool) -> Iterator[str]:
+    """About the file that a configuration was loaded from, as it is now; it may be gone."""
+    if file is not None and holds_secret and _mode(file) & _READABLE_BY_OTHERS:
+        yield f"{file} holds secrets, but others can read it: chmod 600 {file}"
+
+
+def _mode(file: str) -> int:
+    try:
+        return os.stat(file).st_mode
+    except OSError:
+        return 0
+
+
+def pipeline_warnings(
+    meta: Sequence[Word], rules: Sequence[PipelineRule], has_password: bool, mode: Mode
+) -> Iterator[str]:
+    """About pipelines that do less than they seem to. A reader's pipelines are never used."""
+    if mode is Mode.READ_ONLY:
+        return
+    used = {*meta, *(word for rule in rules for word in rule.words)}
+    if has_password and used.isdisjoint({Word.ENCRYPT, Word.HASH_NAMES}):
+        yield "crypto.crypt_password is set, but no pipeline uses it: nothing will be encrypted"
+    if Word.ENCRYPT not in meta and any(Word.ENCRYPT in rule.words for rule in rules):
+        yield "files are encrypted, but meta_pipeline has no encrypt: names and hashes lie open in the diffs"
+    yield from _rules_never_reached(rules)
+
+
+def _rules_never_reached(rules: Sequence[PipelineRule]) -> Iterator[str]:
+    patterns = [rule.pattern for rule in rules]
+    if "*" in patterns[:-1]:
+        last = patterns.index("*")
+        yield f'file_pipeline[{last}] is for every file ("*"), so the rules after it are never used'

@@ -1,0 +1,88 @@
+"""Running a transaction: a backup's commit, or a collection of garbage, and what is remembered of it."""
+
+from attrs import frozen
+
+from rrbackup.effects.client import Client, repository_of
+from rrbackup.effects.runner import run
+from rrbackup.effects.settling import Rest, try_store
+from rrbackup.effects.transfer import BackupTransfer, Options, Source
+from rrbackup.errors import StalePlan, TransactionLost
+from rrbackup.events import OnEvent, Published
+from rrbackup.pure import collection, commit
+from rrbackup.pure.manifest import fold_links, stamped
+from rrbackup.pure.model import Link, LocalManifest, VersionRef
+from rrbackup.pure.outcomes import FileResult
+from rrbackup.pure.plan import BackupPlan, catalogue
+
+
+@frozen
+class Committed:
+    """`link` is None where nothing had changed after all."""
+
+    link: Link | None = None
+    results: tuple[FileResult, ...] = ()
+
+
+def commit_plan(
+    client: Client, plan: BackupPlan, rest: Rest, manifest: LocalManifest, on_event: OnEvent
+) -> Committed:
+    """Run a plan. Raises StalePlan if it was made on another head, TransactionLost if another client won."""
+    if plan.head != rest.head:
+        raise StalePlan(
+            "the plan was made against a commit that is no longer the newest", hint="make a new plan and run that"
+        )
+    if plan.empty:
+        client.local.save(manifest)
+        return Committed()
+    job = commit.Job(
+        client.signature(), repository_of(rest.head), plan, try_store(client, rest.claim), deletes=client.deletes
+    )
+    world = client.world(_transfer(client, manifest, on_event))
+    end = run(commit.begin(job), commit.next_effect, commit.advance, world)
+    assert isinstance(end, commit.Ended)
+    return _concluded(client, end, plan, manifest, on_event)
+
+
+def _transfer(client: Client, manifest: LocalManifest, on_event: OnEvent) -> BackupTransfer:
+    config = client.config
+    return BackupTransfer(
+        client.store,
+        Source(config.base(), config.follow_symlinks),
+        catalogue(manifest.entries),
+        Options(client.threads, config.s3.storage_class if config.s3 else None),
+        client.local.note_receipt,
+        on_event,
+    )
+
+
+def _concluded(
+    client: Client, end: commit.Ended, plan: BackupPlan, manifest: LocalManifest, on_event: OnEvent
+) -> Committed:
+    if end.ending.lost:
+        client.local.drop_journal()
+        raise _lost("nothing was published, and what was uploaded has been taken back")
+    link = end.ending.link
+    if link is not None:
+        on_event(Published(link.version_id, link.diff.sequence))
+    client.local.save(stamped(fold_links(manifest, (link,) if link else ()), plan, end.results))
+    client.local.drop_journal()
+    return Committed(link, end.results)
+
+
+def collect(client: Client, rest: Rest, only: frozenset[VersionRef] | None) -> tuple[VersionRef, ...]:
+    """Delete what no diff refers to, of everything or of `only`. Raises TransactionLost if another client came."""
+    job = collection.Job(
+        client.signature(), repository_of(rest.head), rest.head, try_store(client, rest.claim), only
+    )
+    end = run(collection.begin(job), collection.next_effect, collection.advance, client.world())
+    assert isinstance(end, collection.Ended)
+    client.local.drop_journal()
+    if end.lost:
+        raise _lost("nothing more was deleted")
+    return end.removed
+
+
+def _lost(consequence: str) -> TransactionLost:
+    return TransactionLost(
+        f"another client has committed or taken over meanwhile; {consequence}", hint="run again when it has ended"
+    )

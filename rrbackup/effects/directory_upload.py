@@ -1,0 +1,110 @@
+"""One write to a directory store: begin, fill, publish; or discard.
+
+The temporary file lies in the key's own folder, so that it keeps that folder from being removed and tells, if the
+writer dies, which key it was for. The lock is held while folders are made and while the version appears, never
+while the body is written.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from attrs import frozen
+
+from rrbackup.effects.directory_files import locked, prune, remove, sync_folder, translated, write_file
+from rrbackup.effects.directory_layout import Held, look, metadata_file
+from rrbackup.effects.directory_marker import Volume
+from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch, Stored
+from rrbackup.effects.store_rules import chunks
+from rrbackup.errors import ConditionFailed, StoreUnavailable
+from rrbackup.pure.model import VersionId
+
+_REREAD = "Look at the object again and decide anew."
+
+
+@frozen
+class Upload:
+    """`key` is the full key, prefix included."""
+
+    volume: Volume
+    key: str
+    folder: bytes
+    temporary: bytes
+
+    @classmethod
+    def begin(cls, volume: Volume, key: str) -> "Upload":
+        with translated(f"begin writing {key}"), locked(volume.root):
+            folder = volume.make_folder(key)
+            temporary = os.path.join(folder, b"%t" + secrets.token_hex(8).encode())
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        return cls(volume, key, folder, temporary)
+
+    def fill(self, body: bytes | Iterable[bytes], metadata: Mapping[str, str]) -> int:
+        """Write and sync the content; its size in bytes. What the body raises goes through as it is."""
+        doing = f"write {self.key}"
+        size = 0
+        with translated(doing):
+            file = open(self.temporary, "r+b", buffering=0)  # noqa: SIM115 (the body's own errors pass between)
+        with file:
+            for chunk in chunks(body):
+                with translated(doing):
+                    size += _write_all(file.fileno(), chunk)
+            with translated(doing):
+                os.fsync(file.fileno())
+        if metadata:
+            with translated(doing):
+                write_file(self.temporary + b"m", json.dumps(metadata).encode())
+        return size
+
+    def publish(self, condition: Condition, size: int, has_metadata: bool) -> Stored:
+        """Make the version visible. Raises `ConditionFailed`."""
+        with translated(f"write {self.key}"), locked(self.volume.root):
+            held = look(self.folder).versions
+            _check(self.key, held[0] if held else None, condition)
+            new = next_held(held, marker=False)
+            if has_metadata:
+                self._rename(self.temporary + b"m", metadata_file(new.version_id))
+            self._rename(self.temporary, new.file)
+            sync_folder(self.folder)
+        return Stored(new.version_id, new.etag, size)
+
+    def discard(self) -> None:
+        """A failure here must not hide the failure that led here; recovery finds what is left."""
+        with suppress(OSError), locked(self.volume.root):
+            remove(self.temporary)
+            prune(self.volume.root, self.folder)
+
+    def _rename(self, source: bytes, name: bytes) -> None:
+        try:
+            os.rename(source, os.path.join(self.folder, name))
+        except FileNotFoundError:
+            raise StoreUnavailable(
+                f"the upload of {self.key} was given up by another client", hint="Run it again."
+            ) from None
+
+
+def next_held(held: tuple[Held, ...], marker: bool) -> Held:
+    number = held[0].number + 1 if held else 1
+    return Held(number, VersionId(f"{number}-{secrets.token_hex(4)}"), marker)
+
+
+def _write_all(handle: int, chunk: bytes) -> int:
+    left = memoryview(chunk)
+    while left:
+        left = left[os.write(handle, left) :]
+    return len(chunk)
+
+
+def _check(key: str, current: Held | None, condition: Condition) -> None:
+    etag = None if current is None or current.marker else current.etag
+    match condition:
+        case Always():
+            return
+        case IfAbsent():
+            if etag is not None:
+                raise ConditionFailed(f"there already is an object {key}", hint=_REREAD)
+        case IfMatch(etag=expected):
+            if etag != expected:
+                raise ConditionFailed(f"object {key} no longer has the etag {expected}", hint=_REREAD)

@@ -1,0 +1,215 @@
+"""Bringing a manifest back to disk: every object is fetched once, checked, and only then put in its place.
+
+A file that cannot be fetched, checked or written is a problem of that file; the rest goes on. Entries that share an
+object share its one request.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from threading import Lock
+
+from rrbackup.effects.restore import FileWriter, Target
+from rrbackup.effects.store import Store
+from rrbackup.errors import (
+    DamagedObject,
+    ObjectMissing,
+    RRBackupError,
+    SourceError,
+    StoreUnavailable,
+    UnsupportedFormat,
+)
+from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
+from rrbackup.pure.model import Entry, EntryType, ObjectRef, Problem, ProblemKind, VersionRef
+
+READ_TRIES = 3
+UNAVAILABLE_LIMIT = 5
+"""So many files in a row for which the store did not answer, and it counts as out of reach."""
+
+_KINDS: dict[type[RRBackupError], ProblemKind] = {
+    DamagedObject: ProblemKind.DAMAGED,
+    ObjectMissing: ProblemKind.DAMAGED,
+    UnsupportedFormat: ProblemKind.DAMAGED,
+    StoreUnavailable: ProblemKind.UNREADABLE,
+    SourceError: ProblemKind.UNWRITABLE,
+}
+
+
+class Restorer:
+    """Writes entries below one target."""
+
+    def __init__(self, store: Store, target: Target, on_event: OnEvent, threads: int) -> None:
+        self._store = store
+        self._target = target
+        self._on_event = on_event
+        self._threads = threads
+        self._lock = Lock()
+        self._problems: list[Problem] = []
+        self._unavailable = 0
+
+    def restore(self, entries: Sequence[Entry]) -> tuple[Problem, ...]:
+        """Folders first, then files and links, and at the end the times of the folders, deepest first."""
+        folders = [entry for entry in entries if entry.type is EntryType.DIRECTORY]
+        for entry in folders:
+            self._guarded(entry, partial(self._target.directory, entry.path))
+        self._restore_files([entry for entry in entries if entry.type is EntryType.FILE])
+        for entry in entries:
+            if entry.type is EntryType.SYMLINK:
+                self._guarded(entry, partial(self._link, entry))
+        for entry in reversed(folders):
+            self._guarded(entry, partial(self._target.finish_directory, entry.path, entry.mode, entry.mtime_ns))
+        return tuple(self._problems)
+
+    def _link(self, entry: Entry) -> None:
+        if entry.target is None:
+            raise DamagedObject(f"{entry.path} is a link without a target")
+        self._target.symlink(entry.path, entry.target, entry.mtime_ns)
+
+    def _restore_files(self, entries: Sequence[Entry]) -> None:
+        with ThreadPoolExecutor(self._threads) as pool:
+            try:
+                for _ in pool.map(self._restore_group, by_object(entries)):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _restore_group(self, group: Sequence[Entry]) -> None:
+        """All entries that share one object, with one request."""
+        with ExitStack() as stack:
+            copies = [copy for entry in group if (copy := self._open(entry, stack)) is not None]
+            if copies:
+                self._fill(copies)
+
+    def _open(self, entry: Entry, stack: ExitStack) -> "_Copy | None":
+        writers: list[FileWriter] = []
+        self._guarded(entry, lambda: writers.append(stack.enter_context(self._target.file(entry.path))))
+        return _Copy(entry, writers[0]) if writers else None
+
+    def _fill(self, copies: Sequence["_Copy"]) -> None:
+        try:
+            self._fetch(copies)
+            self._unavailable = 0
+        except (DamagedObject, ObjectMissing, UnsupportedFormat) as error:
+            self._fail_all(copies, error)
+        except StoreUnavailable as error:
+            self._unavailable += 1
+            if self._unavailable >= UNAVAILABLE_LIMIT:
+                raise
+            self._fail_all(copies, error)
+
+    def _fetch(self, copies: Sequence["_Copy"]) -> None:
+        first = copies[0].entry
+        for data in content_of(self._store, first):
+            for copy in copies:
+                if not copy.failed:
+                    copy.failed = not self._guarded(copy.entry, partial(copy.writer.write, data))
+            self._emit(BytesMoved(first.path, len(data)))
+        for copy in copies:
+            if not copy.failed and self._guarded(copy.entry, copy.commit):
+                self._emit(FileDone(copy.entry.path, copy.entry.size, uploaded=False))
+
+    # --- problems ----------------------------------------------------------------------------------------------
+
+    def _guarded(self, entry: Entry, action: Callable[[], None]) -> bool:
+        """Run something that concerns one entry; what fails becomes a problem of it."""
+        try:
+            action()
+        except (SourceError, DamagedObject) as error:
+            self._fail(entry, error)
+            return False
+        return True
+
+    def _fail_all(self, copies: Iterable["_Copy"], error: RRBackupError) -> None:
+        for copy in copies:
+            self._fail(copy.entry, error)
+
+    def _fail(self, entry: Entry, error: RRBackupError) -> None:
+        problem = Problem(entry.path, _KINDS[type(error)], error.message)
+        with self._lock:
+            self._problems.append(problem)
+        self._emit(ProblemFound(problem))
+
+    def _emit(self, event: Event) -> None:
+        with self._lock:
+            self._on_event(event)
+
+
+class _Copy:
+    """One entry being written."""
+
+    def __init__(self, entry: Entry, writer: FileWriter) -> None:
+        self.entry = entry
+        self.writer = writer
+        self.failed = False
+
+    def commit(self) -> None:
+        self.writer.commit(self.entry.mode, self.entry.mtime_ns)
+
+
+def by_object(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """Entries grouped by the object that holds their content; those without one stand alone."""
+    groups: dict[VersionRef | str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.object.ref if entry.object else entry.path, []).append(entry)
+    return list(groups.values())
+
+
+def content_of(store: Store, entry: Entry) -> Iterator[bytes]:
+    """A file's content, checked against the entry's size and SHA-256 before the last bytes are given out.
+
+    Raises DamagedObject, ObjectMissing, UnsupportedFormat or StoreUnavailable.
+    """
+    digest, count = hashlib.sha256(), 0
+    held = b""
+    for data in _body(store, entry):
+        digest.update(data)
+        count += len(data)
+        if held:
+            yield held
+        held = data
+    if count != entry.size or digest.hexdigest() != entry.sha256:
+        raise _not_the_content(entry)
+    if held:
+        yield held
+
+
+def _not_the_content(entry: Entry) -> DamagedObject:
+    where = f"{entry.object.key} version {entry.object.version_id}" if entry.object else "no object"
+    return DamagedObject(
+        f"the stored content of {entry.path} ({where}) is not what the commit says: it is damaged or was exchanged",
+        hint="restore this file from an earlier version; the next backup of it stores it anew if it changes",
+    )
+
+
+def _body(store: Store, entry: Entry) -> Iterator[bytes]:
+    if entry.object is None:
+        return iter(())
+    _check_readable(entry, entry.object)
+    return _resumed(store, entry.object)
+
+
+def _check_readable(entry: Entry, ref: ObjectRef) -> None:
+    if ref.format != 2 or ref.applied:
+        raise UnsupportedFormat(
+            f"{entry.path} is stored as format {ref.format} with {' '.join(ref.applied) or 'no pipeline'}, "
+            "which this version of rrbackup cannot undo",
+            hint="use a newer version of rrbackup",
+        )
+
+
+def _resumed(store: Store, ref: ObjectRef) -> Iterator[bytes]:
+    """The body of an object; where the connection breaks off, reading goes on at that place."""
+    position = 0
+    for attempt in range(READ_TRIES):
+        try:
+            with store.read(ref.key, ref.version_id, position) as chunks:
+                for data in chunks:
+                    position += len(data)
+                    yield data
+            return
+        except StoreUnavailable:
+            if attempt == READ_TRIES - 1:
+                raise

@@ -1,0 +1,244 @@
+"""Reading the tree to be backed up: the scan, and opening one of its files.
+
+The rule decided here: what of a tree is an entry and what a problem, and that both come in
+`names.path_order`. Neither the depth of a tree nor the length of its paths is limited. Where links are not
+followed, none is, also not one that takes a folder's place while the scan is under way.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from io import FileIO
+from operator import attrgetter
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from rrbackup.effects.folders import FOLDER, Folders, enter, enter_no_link
+from rrbackup.errors import BasePathMissing, SourceError
+from rrbackup.pure.model import EntryType, PathText, Problem, ProblemKind
+from rrbackup.pure.names import escape, path_bytes
+from rrbackup.pure.scan import Scanned
+
+# Something else may have taken a file's place since the scan: never wait for a pipe's other end.
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+
+# What a long path, or one through many links, is refused with although each of its names can be opened.
+_PATH_REFUSED = (errno.ENAMETOOLONG, errno.ELOOP)
+
+_SPECIAL = {
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFCHR: "a character device",
+}
+
+
+class PathFilter(Protocol):
+    """Which paths to leave out."""
+
+    def matches(self, path: PathText, /) -> bool: ...
+
+
+@frozen
+class ScanOptions:
+    """What a scan leaves out and what it follows."""
+
+    ignore: PathFilter
+    follow_symlinks: bool = True
+    visit_mountpoints: bool = True
+
+
+def scan(base: Path | bytes, options: ScanOptions) -> Iterator[Scanned | Problem]:
+    """Entries and problems of the tree below `base`, sorted by `names.path_order`.
+
+    An entry is a file, a link (unless links are followed), or a folder below which there is nothing to keep.
+    A problem that is `incomplete` speaks for its path and everything below. Raises, at the first `next`,
+    `BasePathMissing` if the base is not there or no folder, and `SourceError` if it cannot be read.
+    """
+    with _base_folders(base, options.follow_symlinks) as folders:
+        yield from _Scan(base, folders, options).run()
+
+
+def open_source(base: Path | bytes, path: PathText, *, follow_symlinks: bool) -> FileIO:
+    """Open a file of the tree below `base` for reading, unbuffered.
+
+    Raises `SourceError` if it cannot be opened or is not a file (any more), `BasePathMissing` as `scan` does.
+    """
+    with _base_folders(base, follow_symlinks) as folders:
+        try:
+            return _regular(_open_file(folders, path_bytes(path), follow_symlinks), path)
+        except OSError as error:
+            raise SourceError(f"cannot open {path}: {error.strerror}") from error
+
+
+def _open_file(folders: Folders, relative: bytes, follow: bool) -> int:
+    if not follow:
+        return _open_by_names(folders, relative, _FILE | os.O_NOFOLLOW)
+    try:
+        with folders.opened(b"") as base_fd:
+            return os.open(relative, _FILE, dir_fd=base_fd)
+    except OSError as error:
+        if error.errno not in _PATH_REFUSED:
+            raise
+    return _open_by_names(folders, relative, _FILE)
+
+
+def _open_by_names(folders: Folders, relative: bytes, flags: int) -> int:
+    folder, _, name = relative.rpartition(b"/")
+    with folders.opened(folder) as folder_fd:
+        return os.open(name, flags, dir_fd=folder_fd)
+
+
+def _regular(fd: int, path: PathText) -> FileIO:
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return FileIO(fd)
+    os.close(fd)
+    raise SourceError(f"cannot open {path}: it is not a file any more")
+
+
+def _base_folders(base: Path | bytes, follow: bool) -> Folders:
+    name = os.fsdecode(base)
+    try:
+        return Folders(os.open(base, FOLDER), enter if follow else enter_no_link)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BasePathMissing(
+            f"the base path {name} does not exist or is not a folder",
+            hint="Is its disk mounted? Otherwise correct base_path in the configuration.",
+        ) from error
+    except OSError as error:
+        raise SourceError(f"cannot read the base path {name}: {error.strerror}") from error
+
+
+_Identity = tuple[int, int]
+
+
+@frozen
+class _Folder:
+    """A folder still to be listed; `itself` is what to report should there be nothing to keep in it."""
+
+    path: PathText
+    itself: Scanned
+    identity: _Identity
+
+
+_Item = Scanned | Problem | _Folder
+
+
+@frozen
+class _Level:
+    """A folder on the way from the base to where the scan is, and what of it has not been reported yet."""
+
+    identity: _Identity
+    rest: Iterator[_Item]
+
+
+class _Scan:
+    def __init__(self, base: Path | bytes, folders: Folders, options: ScanOptions) -> None:
+        self._base = base
+        self._folders = folders
+        self._ignored = options.ignore.matches
+        self._follow = options.follow_symlinks
+        self._everywhere = options.visit_mountpoints
+        with folders.opened(b"") as base_fd:
+            self._identity = _identity(os.fstat(base_fd))
+        self._above = {self._identity}
+
+    def run(self) -> Iterator[Scanned | Problem]:
+        """A loop with a stack of its own: trees may be deeper than Python can recurse."""
+        levels = [_Level(self._identity, iter(self._content_of_base()))]
+        while levels:
+            for item in levels[-1].rest:
+                if isinstance(item, _Folder):
+                    levels.append(self._enter(item))
+                    break
+                yield item
+            else:
+                self._above.discard(levels.pop().identity)
+
+    def _enter(self, folder: _Folder) -> _Level:
+        self._above.add(folder.identity)
+        return _Level(folder.identity, iter(self._content(folder)))
+
+    def _content_of_base(self) -> list[_Item]:
+        try:
+            return self._list(b"", "")
+        except OSError as error:
+            name = os.fsdecode(self._base)
+            raise SourceError(f"cannot list the base path {name}: {error.strerror}") from error
+
+    def _content(self, folder: _Folder) -> list[_Item]:
+        try:
+            items = self._list(path_bytes(folder.path), folder.path)
+        except OSError as error:
+            return [_unreadable(folder.path, "cannot list the folder", error)]
+        return items if any(map(_keeps_folder, items)) else [folder.itself, *items]
+
+    def _list(self, folder: bytes, text: str) -> list[_Item]:
+        items: list[_Item] = []
+        with self._folders.opened(folder) as fd, os.scandir(fd) as entries:
+            for entry in entries:
+                path = PathText(f"{text}/{escape(os.fsencode(entry.name))}")
+                if not self._ignored(path) and (item := self._look(entry, path, fd)):
+                    items.append(item)
+        items.sort(key=attrgetter("path"))
+        return items
+
+    def _look(self, entry: os.DirEntry[str], path: PathText, fd: int) -> _Item | None:
+        try:
+            seen = entry.stat(follow_symlinks=self._follow)
+            if stat.S_ISREG(seen.st_mode):
+                return _scanned(path, EntryType.FILE, seen, size=seen.st_size)
+            if stat.S_ISLNK(seen.st_mode):
+                return _scanned(path, EntryType.SYMLINK, seen, target=_target(entry, fd))
+        except OSError as error:
+            return self._not_seen(entry, path, error)
+        if stat.S_ISDIR(seen.st_mode):
+            return self._folder(path, seen)
+        return Problem(path, ProblemKind.SPECIAL, f"passed over: {_SPECIAL[stat.S_IFMT(seen.st_mode)]}")
+
+    def _folder(self, path: PathText, seen: os.stat_result) -> _Item:
+        identity = _identity(seen)
+        if identity in self._above:
+            return Problem(path, ProblemKind.CYCLE, "passed over: it leads back to a folder that it is in")
+        itself = _scanned(path, EntryType.DIRECTORY, seen)
+        if self._everywhere or seen.st_dev == self._identity[0]:
+            return _Folder(path, itself, identity)
+        return itself
+
+    def _not_seen(self, entry: os.DirEntry[str], path: PathText, error: OSError) -> Problem | None:
+        followed = self._follow and entry.is_symlink()
+        if followed and error.errno == errno.ELOOP:
+            return Problem(path, ProblemKind.CYCLE, "passed over: a link that leads to itself")
+        if followed:
+            return _unreadable(path, "cannot follow the link", error)
+        if error.errno == errno.ENOENT:
+            return None  # deleted since its folder was listed
+        return _unreadable(path, "cannot read its attributes", error)
+
+
+def _keeps_folder(item: _Item) -> bool:
+    """Whether a folder with this in it needs no entry: it has one below, or an older one there is kept."""
+    return not isinstance(item, Problem) or item.kind.incomplete
+
+
+def _identity(seen: os.stat_result) -> _Identity:
+    return seen.st_dev, seen.st_ino
+
+
+def _target(entry: os.DirEntry[str], fd: int) -> str:
+    return escape(os.readlink(os.fsencode(entry.name), dir_fd=fd))
+
+
+def _scanned(
+    path: PathText, kind: EntryType, seen: os.stat_result, *, size: int = 0, target: str | None = None
+) -> Scanned:
+    return Scanned(
+        path, kind, size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, stat.S_IMODE(seen.st_mode), target
+    )
+
+
+def _unreadable(path: PathText, what: str, error: OSError) -> Problem:
+    return Problem(path, ProblemKind.UNREADABLE, f"{what}: {error.strerror}")

@@ -1,0 +1,170 @@
+"""Files of one's own on the local disk: replaced atomically, locked, or appended to line by line.
+
+The rule decided here: whoever reads such a file sees it as it was before or as it is after, whenever the power
+goes. Every failure raises `LocalStateError` with the path. All files are made readable by their owner only,
+because they name the files of the backup.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from rrbackup.errors import LocalLockHeld, LocalStateError, UsageError
+
+_PRIVATE = 0o600
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Replace the file by these bytes, durably. If anything fails, the old file stays as it was."""
+    temporary = path.with_name(f".rrbackup-{secrets.token_hex(8)}")
+    with _naming("write", path):
+        try:
+            _write_new(temporary, chunks)
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path)
+
+
+def _write_new(path: Path, chunks: Iterable[bytes]) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    with open(fd, "wb") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(fd)
+
+
+class LocalLock:
+    """Keeps a second rrbackup of this machine out, without waiting: `LocalLockHeld`.
+
+    The lock belongs to the open descriptor, so it ends with the process however that ends; the file stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        with _naming("lock", self._path):
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, _PRIVATE)
+            try:
+                self._take()
+            except BaseException:
+                os.close(self._fd)
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalLockHeld(
+                f"another process{self._holder()} holds the lock {self._path}",
+                hint="Wait for the other rrbackup to end. The lock ends with it; the file need not be deleted.",
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+
+    def _holder(self) -> str:
+        pid = os.pread(self._fd, 20, 0).strip()
+        return f" (pid {pid.decode()})" if pid.isdigit() else ""
+
+
+class Journal:
+    """A file that lines are appended to, from any thread. A line is there whole or, after a crash, not at all."""
+
+    def __init__(self, path: Path, file: FileIO) -> None:
+        self._path = path
+        self._file = file
+        self._lock = Lock()
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open to append, making the file if there is none; a last line that was cut off is removed."""
+        with _naming("open", path):
+            file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _PRIVATE), "r+b")
+            file.truncate(_complete_length(file))
+        return cls(path, file)
+
+    def append(self, line: bytes, *, sync: bool) -> None:
+        """Append one line (without its newline); with `sync` it is on the disk when this returns."""
+        if b"\n" in line:
+            raise UsageError("a journal line cannot contain a newline")
+        with self._lock, _naming("write", self._path):
+            self._append_whole(line + b"\n")
+            if sync:
+                os.fsync(self._file.fileno())
+
+    def _append_whole(self, data: bytes) -> None:
+        before = _size(self._file)
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:
+            self._file.truncate(before)
+            raise
+
+    def close(self) -> None:
+        """Stop appending; the lines stay."""
+        self._file.close()
+
+    def drop(self) -> None:
+        """Close and delete the journal, durably."""
+        self.close()
+        with _naming("delete", self._path):
+            self._path.unlink(missing_ok=True)
+            _sync_folder(self._path)
+
+
+def read_journal(path: Path) -> tuple[bytes, ...]:
+    """The complete lines of a journal, without their newlines; none if there is no such file."""
+    with _naming("read", path):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return ()
+    return tuple(data.split(b"\n")[:-1])
+
+
+def _complete_length(file: FileIO) -> int:
+    if _size(file) == 0:
+        return 0  # nothing cannot be mapped
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.rfind(b"\n") + 1
+
+
+def _size(file: FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _naming(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        missing = error.errno == errno.ENOENT and not path.parent.is_dir()
+        hint = f"Make the folder {path.parent} first." if missing else ""
+        raise LocalStateError(f"cannot {what} {path}: {error.strerror}", hint=hint) from error

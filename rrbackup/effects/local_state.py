@@ -1,0 +1,98 @@
+"""What this client remembers on its own disk: the local manifest, and the journal of a transaction under way.
+
+Neither is ever the truth: a manifest that is missing or damaged is rebuilt from the chain, a lost journal costs
+uploads, not safety.
+"""
+
+from pathlib import Path
+
+from attrs import frozen
+
+from rrbackup.effects.local_files import Journal, read_journal, write_atomically
+from rrbackup.errors import LocalStateError
+from rrbackup.pure import format2
+from rrbackup.pure.format2 import JournalContent
+from rrbackup.pure.model import HeadRef, LocalManifest, TransactionId, VersionRef
+
+
+@frozen
+class Remembered:
+    """The local manifest, or why there is none."""
+
+    manifest: LocalManifest | None
+    why_not: str = ""
+
+
+class LocalState:
+    """The local files of one client, used under the local lock."""
+
+    def __init__(self, manifest_path: Path, journal_path: Path) -> None:
+        self.manifest_path = manifest_path
+        self._journal_path = journal_path
+        self._journal: Journal | None = None
+        self._remembered: Remembered | None = None
+
+    def load(self) -> Remembered:
+        """The local manifest; read from disk once. Raises LocalStateError if the file cannot be read."""
+        if self._remembered is None:
+            self._remembered = self._read()
+        return self._remembered
+
+    def known_head(self) -> HeadRef | None:
+        manifest = self.load().manifest
+        return manifest.head if manifest else None
+
+    def forget(self) -> None:
+        """Read from disk again next time: another process may have written meanwhile."""
+        self._remembered = None
+
+    def _read(self) -> Remembered:
+        try:
+            data = self.manifest_path.read_bytes()
+        except FileNotFoundError:
+            return Remembered(None, f"there is no local manifest {self.manifest_path}")
+        except OSError as error:
+            raise LocalStateError(
+                f"cannot read the local manifest {self.manifest_path}: {error.strerror}",
+                hint="correct its permissions, or set local_manifest_file to another place",
+            ) from error
+        try:
+            return Remembered(format2.decode_local(data, f"the local manifest {self.manifest_path}"))
+        except LocalStateError as error:
+            return Remembered(None, error.message)
+
+    def save(self, manifest: LocalManifest) -> None:
+        """Write the local manifest, unless it says that already."""
+        if manifest == self.load().manifest or (manifest.head is None and not manifest.entries):
+            return
+        self._remembered = Remembered(manifest)
+        write_atomically(self.manifest_path, format2.encode_local(manifest))
+
+    # --- journal -----------------------------------------------------------------------------------------------
+
+    def journal(self) -> JournalContent:
+        """What an earlier run left behind."""
+        return format2.decode_journal(read_journal(self._journal_path))
+
+    def note_transaction(self, transaction: TransactionId) -> None:
+        """Durable before the claim is sent: this is how a crashed claim is recognised as our own."""
+        self._opened().append(format2.encode_journal_start(transaction), sync=True)
+
+    def note_receipt(self, ref: VersionRef) -> None:
+        self._opened().append(format2.encode_receipt(ref), sync=False)
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            self._journal = Journal.open(self._journal_path)
+        return self._journal
+
+    def drop_journal(self) -> None:
+        """The transactions in it are settled."""
+        if self._journal is not None or self._journal_path.exists():
+            self._opened().drop()
+            self._journal = None
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None

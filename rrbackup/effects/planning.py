@@ -1,0 +1,69 @@
+"""Observing for a plan: the manifest of the head, the tree on disk, and what lies between them."""
+
+from rrbackup.effects.client import Client
+from rrbackup.effects.filesystem import ScanOptions, scan
+from rrbackup.effects.opening import check_metadata_pipeline, rules_of
+from rrbackup.errors import BasePathEmpty
+from rrbackup.events import Notice, OnEvent, PlanMade, ProblemFound, Scanning
+from rrbackup.pure.filters import Filters
+from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
+from rrbackup.pure.model import HeadRef, LocalManifest, Problem
+from rrbackup.pure.plan import BackupPlan, make_plan
+from rrbackup.pure.scan import Scanned
+
+SCAN_EVENT_EVERY = 1000
+
+
+def manifest_at(client: Client, head: HeadRef | None, on_event: OnEvent) -> LocalManifest:
+    """The manifest of `head`, from what is remembered and the diffs since then.
+
+    Raises StoreWentBack, or what reading the chain raises.
+    """
+    remembered = client.local.load().manifest
+    known = remembered.head if remembered else None
+    name = str(client.local.manifest_path)
+    where = standing(known, head, name)
+    if where is Standing.UNKNOWN or remembered is None or known is None:
+        return _rebuilt(client, head, on_event)
+    if where is Standing.CURRENT:
+        return remembered
+    links = client.control.read_chain(known.sequence)
+    check_follows(known, links[-1], name)
+    return fold_links(remembered, links)
+
+
+def _rebuilt(client: Client, head: HeadRef | None, on_event: OnEvent) -> LocalManifest:
+    if head is None:
+        return LocalManifest(None)
+    on_event(Notice(f"{client.local.load().why_not}; it is rebuilt from the store"))
+    return fold_links(LocalManifest(None), client.control.read_chain(0))
+
+
+def plan_backup(client: Client, manifest: LocalManifest, allow_empty: bool, on_event: OnEvent) -> BackupPlan:
+    """Scan the tree and compare. Raises SourceError, or ConfigError where a pipeline cannot be carried out."""
+    check_metadata_pipeline(client.config)
+    scanned, problems = _scan(client, on_event)
+    if not scanned and not problems and manifest.entries and not allow_empty:
+        raise BasePathEmpty(
+            f"the base path {client.config.base()} is empty, but the last commit has {len(manifest.entries)} entries",
+            hint="is its disk mounted? If everything is meant to be deleted, allow it (--allow-empty)",
+        )
+    made = make_plan(manifest.head, manifest.entries, scanned, problems, rules_of(client.config))
+    on_event(PlanMade(len(made.candidates), made.bytes_to_read, made.unchanged))
+    return made
+
+
+def _scan(client: Client, on_event: OnEvent) -> tuple[list[Scanned], list[Problem]]:
+    config = client.config
+    options = ScanOptions(Filters.of(config.ignore_files), config.follow_symlinks, config.visit_mountpoints)
+    scanned: list[Scanned] = []
+    problems: list[Problem] = []
+    for item in scan(config.base(), options):
+        if isinstance(item, Problem):
+            problems.append(item)
+            on_event(ProblemFound(item))
+            continue
+        scanned.append(item)
+        if len(scanned) % SCAN_EVENT_EVERY == 0:
+            on_event(Scanning(str(config.base()), len(scanned)))
+    return scanned, problems

@@ -1,0 +1,103 @@
+"""Reading a file of the tree: its bytes, their digest, and whether it held still meanwhile."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from io import FileIO
+
+from attrs import field, frozen
+
+from rrbackup.errors import SourceError
+from rrbackup.pure.model import LocalStamp, PathText
+from rrbackup.pure.outcomes import Content
+from rrbackup.pure.plan import is_recent
+
+CHUNK_BYTES = 1 << 20
+
+Clock = Callable[[], int]
+OnBytes = Callable[[int], None]
+
+
+@frozen
+class Whole:
+    """A file read into memory."""
+
+    data: bytes = field(repr=False)
+    content: Content
+    stable: bool
+
+
+class SourceReader:
+    """Streams one open file, hashing what passes; afterwards `content` and `stable` say what was read.
+
+    Reads at most what the file held when it was opened, plus one byte to notice that it grew.
+    Raises SourceError where the file cannot be read.
+    """
+
+    def __init__(self, file: FileIO, path: PathText, now: Clock, on_bytes: OnBytes) -> None:
+        self._file = file
+        self._path = path
+        self._now_ns = now()
+        self._on_bytes = on_bytes
+        self._before = os.fstat(file.fileno())
+        self._digest = hashlib.sha256()
+        self._count = 0
+        self._grew = False
+
+    @property
+    def size(self) -> int:
+        """The size in bytes that the file had when it was opened."""
+        return self._before.st_size
+
+    def chunks(self) -> Iterator[bytes]:
+        while self._count < self.size:
+            data = self._read(min(CHUNK_BYTES, self.size - self._count))
+            if not data:
+                return
+            self._digest.update(data)
+            self._count += len(data)
+            self._on_bytes(len(data))
+            yield data
+        self._grew = bool(self._read(1))
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size) or b""
+        except OSError as error:
+            raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
+
+    @property
+    def stable(self) -> bool:
+        """Whether the file was the same after reading as before."""
+        after = os.fstat(self._file.fileno())
+        return self._count == self.size and not self._grew and _fingerprint(after) == _fingerprint(self._before)
+
+    @property
+    def content(self) -> Content:
+        """What was read, with the attributes that the file had before."""
+        before = self._before
+        return Content(
+            self._count,
+            self._digest.hexdigest(),
+            before.st_mtime_ns,
+            stat.S_IMODE(before.st_mode),
+            LocalStamp(before.st_ctime_ns, before.st_ino),
+            recent=is_recent(max(before.st_ctime_ns, before.st_mtime_ns), self._now_ns) or not self.stable,
+        )
+
+
+def _fingerprint(seen: os.stat_result) -> tuple[int, int, int]:
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
+def read_whole(reader: SourceReader) -> Whole:
+    data = b"".join(reader.chunks())
+    return Whole(data, reader.content, reader.stable)
+
+
+def read_through(reader: SourceReader) -> Content:
+    """Hash without keeping the bytes."""
+    for _ in reader.chunks():
+        pass
+    return reader.content

@@ -1,0 +1,151 @@
+"""The one interpreter: carries out what the machines ask for and hands back what is known.
+
+    while (effect := next_effect(state)) is not None:
+        state = advance(state, perform(effect))
+
+The client's mode is checked here and nowhere else.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from attrs import field, frozen
+
+from rrbackup.effects.control import Control
+from rrbackup.errors import ModeError, StoreUnavailable
+from rrbackup.pure.model import ClaimState, Mode, TransactionId
+from rrbackup.pure.outcomes import FileResult
+from rrbackup.pure.plan import Candidate
+from rrbackup.pure.steps import (
+    AbortUploads,
+    AppendGarbage,
+    ChainSeen,
+    ClaimSeen,
+    DeleteVersions,
+    Done,
+    Effect,
+    ForgetGarbage,
+    HeadSeen,
+    Inspect,
+    KeysSeen,
+    ListAll,
+    ListKeys,
+    Outcome,
+    Publish,
+    ReadChain,
+    ReadClaim,
+    ReadClaimKeys,
+    ReadHead,
+    ReadReferences,
+    ReferencesSeen,
+    Results,
+    Unclear,
+    Upload,
+    VersionsSeen,
+    WriteClaim,
+    allowed,
+)
+
+UNCLEAR_LIMIT = 5
+"""So many writes in a row without an answer, and the store counts as out of reach."""
+
+
+class Transfer(Protocol):
+    """The data plane: reads the files of the tree and moves their bodies."""
+
+    def inspect(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]: ...
+
+    def upload(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]: ...
+
+
+class NoTransfer:
+    """For machines that move no files."""
+
+    def inspect(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
+        raise NotImplementedError
+
+    def upload(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
+        raise NotImplementedError
+
+
+@frozen
+class World:
+    """What effects act upon. `before_claim` writes a transaction down locally before its claim is sent, so that
+    a claim found later is recognised as our own."""
+
+    control: Control
+    mode: Mode
+    before_claim: Callable[[TransactionId], None] = lambda transaction: None
+    transfer: Transfer = field(factory=NoTransfer)
+
+
+def perform(effect: Effect, world: World) -> Outcome:
+    """Carry out one effect. Raises ModeError before anything is sent if the mode does not allow it."""
+    if not allowed(effect, world.mode):
+        raise ModeError(
+            f"this client is {world.mode.value}: it may not do {type(effect).__name__}",
+            hint="use a client whose configuration and rights allow it",
+        )
+    if isinstance(effect, WriteClaim) and effect.record.state is ClaimState.OPEN:
+        world.before_claim(effect.record.transaction)
+    return _perform(effect, world.control, world.transfer)
+
+
+def _perform(effect: Effect, control: Control, transfer: Transfer) -> Outcome:
+    match effect:
+        case ReadHead(known):
+            return HeadSeen(control.read_head(known))
+        case ReadClaim():
+            return ClaimSeen(control.read_claim())
+        case ReadClaimKeys(version_id):
+            return KeysSeen(control.read_claim_keys(version_id))
+        case ReadChain(after):
+            return ChainSeen(control.read_chain(after))
+        case ReadReferences():
+            return ReferencesSeen(control.read_references())
+        case WriteClaim(record, expect):
+            return control.write_claim(record, expect)
+        case Publish(diff, expect):
+            return control.publish(diff, expect)
+        case Inspect(candidates):
+            return Results(transfer.inspect(candidates))
+        case Upload(candidates):
+            return Results(transfer.upload(candidates))
+        case ListKeys(keys):
+            return VersionsSeen(control.list_keys(keys))
+        case ListAll():
+            return VersionsSeen(control.list_all())
+        case DeleteVersions(refs):
+            control.store.delete_versions(refs)
+        case AppendGarbage(refs):
+            control.append_garbage(refs)
+        case ForgetGarbage(refs):
+            control.forget_garbage(refs)
+        case AbortUploads(keys):
+            control.abort_uploads(keys)
+    return Done()
+
+
+S = TypeVar("S")
+
+
+def run(
+    state: S,
+    next_effect: Callable[[S], Effect | None],
+    advance: Callable[[S, Outcome], S],
+    world: World,
+    observe: Callable[[Effect, Outcome], None] = lambda effect, outcome: None,
+) -> S:
+    """Drive a machine to its end. `observe` sees every effect with its outcome, for progress and for tests."""
+    unclear = 0
+    while (effect := next_effect(state)) is not None:
+        outcome = perform(effect, world)
+        unclear = unclear + 1 if isinstance(outcome, Unclear) else 0
+        if unclear > UNCLEAR_LIMIT:
+            raise StoreUnavailable(
+                f"{world.control.store.describe()} did not answer {unclear} writes in a row",
+                hint="nothing is lost: run again when the store can be reached; the next run recovers",
+            )
+        observe(effect, outcome)
+        state = advance(state, outcome)
+    return state

@@ -1,0 +1,134 @@
+"""Bringing a repository to rest before anything is written: recovery, and finding out what the store can do."""
+
+import time
+
+from attrs import evolve, frozen
+
+from rrbackup.effects.client import Client, repository_of
+from rrbackup.effects.probe import probe_conditional_writes
+from rrbackup.effects.runner import run
+from rrbackup.errors import ClientAtWork, StoreMissing, StoreUnavailable
+from rrbackup.events import Notice, OnEvent
+from rrbackup.pure import claims, format2, recovery, sweep
+from rrbackup.pure.claims import Signature
+from rrbackup.pure.format2 import JournalContent
+from rrbackup.pure.model import HeadRef, SeenClaim, TransactionId
+from rrbackup.pure.steps import MustMatch, Wrote
+
+AFTER_PROBE_SERIAL = 1_000
+"""The serial of the record after a probe, beyond those that the probe used."""
+
+
+@frozen
+class Rest:
+    """A repository at rest: the head that was seen, and no open claim."""
+
+    head: HeadRef | None
+    claim: SeenClaim
+
+
+def settle(client: Client, take_over: bool, on_event: OnEvent) -> Rest:
+    """Recover what an earlier run left open. Raises ClientAtWork if another client may be at work."""
+    journal = client.local.journal()
+    task = recovery.Task(
+        who=client.signature(),
+        new_repository=repository_of(None),
+        dead=journal.transactions,
+        take_over=take_over,
+        deletes=client.deletes,
+        known_head=client.local.known_head(),
+    )
+    facts = run(recovery.begin(task), recovery.next_effect, recovery.advance, client.world())
+    assert facts.claim is not None
+    if facts.blocked:
+        raise _at_work(facts.claim)
+    if facts.victim is not None:
+        on_event(Notice(_recovered(facts)))
+    _settle_journal(client, facts, journal)
+    if client.control.single_writer:
+        on_event(Notice(SINGLE_WRITER))
+    return Rest(facts.head, facts.claim)
+
+
+SINGLE_WRITER = (
+    "single writer: this store does not honour conditional writes, so only the local lock keeps writers apart"
+)
+
+
+def _settle_journal(client: Client, facts: recovery.Facts, journal: JournalContent) -> None:
+    """Uploads of a transaction of ours that another client ended: what no diff refers to is garbage.
+
+    Where the recovery just went through our own dead transaction's keys, they are dealt with already.
+    """
+    victim = facts.victim.open if facts.victim else None
+    if journal.refs and not (victim is not None and victim.transaction in journal.transactions):
+        search = sweep.of_receipts(journal.refs, TransactionId(""), client.deletes)
+        run(search, sweep.next_effect, sweep.advance, client.world())
+    client.local.drop_journal()
+
+
+def _at_work(claim: SeenClaim) -> ClientAtWork:
+    record = claim.open
+    assert record is not None
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.created_ns // 1_000_000_000))
+    return ClientAtWork(
+        f"another client is at work: {record.host}, since {since} (transaction {record.transaction})",
+        hint="wait for it to end; if it is dead, run again with --take-over. That is always safe for the "
+        "repository: should it be alive after all, its backup fails",
+    )
+
+
+def _recovered(facts: recovery.Facts) -> str:
+    victim = facts.victim.open if facts.victim else None
+    how = "it had committed" if facts.committed else "it had not committed, and what it uploaded has been taken back"
+    return f"an interrupted transaction of {victim.host if victim else 'another client'} was ended: {how}"
+
+
+# --- what the store can do -------------------------------------------------------------------------------------
+
+
+def try_store(client: Client, claim: SeenClaim) -> SeenClaim:
+    """Find out whether the store honours conditions, unless a record says so already; leaves an idle record.
+
+    Uses the claim object itself, so that no scratch object stays behind.
+    """
+    if claim.record is not None:
+        return claim
+    who = client.signature()
+    found = probe_conditional_writes(
+        client.store,
+        client.control.names.claim,
+        lambda number: format2.encode_claim(claims.idle(who, number)),
+        claim.etag,
+    )
+    if found.conditional:
+        return SeenClaim(claims.idle(who, AFTER_PROBE_SERIAL), found.etag, found.version_id)
+    return _note_single_writer(client, who, found.etag)
+
+
+def _note_single_writer(client: Client, who: Signature, etag: str) -> SeenClaim:
+    """Leave the finding in the claim object, where every client reads it."""
+    client.control.single_writer = True
+    record = claims.idle(evolve(who, conditional_writes=False), AFTER_PROBE_SERIAL)
+    written = client.control.write_claim(record, MustMatch(etag))
+    if not isinstance(written, Wrote):
+        raise StoreUnavailable(
+            f"{client.control.names.claim} in {client.store.describe()} changed while the store was tried",
+            hint="another client may be at work: run again",
+        )
+    return SeenClaim(record, written.etag, written.version_id)
+
+
+def ensure_folder(client: Client) -> None:
+    """The first backup creates the folder of a directory store. One that is known and gone may not be mounted.
+
+    Raises StoreMissing.
+    """
+    if client.config.directory is None:
+        return
+    try:
+        next(client.store.list_versions(client.control.names.claim), None)
+    except StoreMissing:
+        if client.local.known_head() is not None:
+            raise
+        client.store.prepare()

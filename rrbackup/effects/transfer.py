@@ -1,0 +1,260 @@
+"""The data plane of a backup: reads candidates, decides by content whether they are known, sends what is not.
+
+A small file is read once: hashed in memory, then sent from there. A big one is streamed, and hashed beforehand only
+where its size says that its content may be known. Memory is bounded by threads times `SMALL_BYTES`, not by file size.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event as Flag
+from threading import Lock
+from time import time_ns
+
+from attrs import evolve, frozen
+
+from rrbackup.effects.contents import Contents
+from rrbackup.effects.filesystem import open_source
+from rrbackup.effects.reading import Clock, SourceReader, Whole, read_through, read_whole
+from rrbackup.effects.store import Store, Stored
+from rrbackup.errors import SourceError
+from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
+from rrbackup.pure.labels import object_labels
+from rrbackup.pure.model import ObjectRef, Problem, ProblemKind, VersionRef
+from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
+from rrbackup.pure.plan import Candidate, DedupKey, dedup_key
+
+SMALL_BYTES = 8 << 20
+"""Up to this size a file is read into memory once; also where one PutObject gives way to multipart."""
+READ_TRIES = 3
+"""So often a file that changes while it is read is read again."""
+
+
+class Interrupted(Exception):
+    """Another thread has failed; this one stops at the next chunk."""
+
+
+@frozen
+class Source:
+    """The tree to read from."""
+
+    base: Path
+    follow_symlinks: bool = True
+    now: Clock = time_ns
+
+
+@frozen
+class Options:
+    threads: int = 16
+    storage_class: str | None = None
+
+
+class BackupTransfer:
+    """Carries out `Inspect` and `Upload` (see `pure.steps`).
+
+    `on_receipt` is told of every version as soon as it exists, before anything else is done with it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source: Source,
+        known: Mapping[DedupKey, ObjectRef],
+        options: Options,
+        on_receipt: Callable[[VersionRef], None],
+        on_event: OnEvent,
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._contents = Contents(known)
+        self._options = options
+        self._on_receipt = on_receipt
+        self._on_event = on_event
+        self._event_lock = Lock()
+        self._stop = Flag()
+        self._repeated_sizes: frozenset[int] = frozenset()
+
+    # --- effects -----------------------------------------------------------------------------------------------
+
+    def inspect(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
+        """Settle candidates by reading alone, up to the first whose content is not known."""
+        results: list[FileResult] = []
+        for candidate in candidates:
+            result = self._inspect(candidate)
+            if result is None:
+                break
+            results.append(result)
+            self._tell(result)
+        return tuple(results)
+
+    def upload(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
+        """Settle all candidates, several at a time. An error of the store stops all and is raised."""
+        sizes = Counter(candidate.size for candidate in candidates)
+        self._repeated_sizes = frozenset(size for size, count in sizes.items() if count > 1)
+        with ThreadPoolExecutor(self._options.threads) as pool:
+            try:
+                return tuple(self._side_by_side(pool, candidates))
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _side_by_side(self, pool: ThreadPoolExecutor, candidates: Iterable[Candidate]) -> Iterator[FileResult]:
+        """Keeps as many files under way as there are threads, and a few ready, however many there are."""
+        pending: set[Future[FileResult]] = set()
+        for candidate in candidates:
+            pending.add(pool.submit(self._settle, candidate))
+            if len(pending) >= 2 * self._options.threads:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+    # --- one file ----------------------------------------------------------------------------------------------
+
+    def _inspect(self, candidate: Candidate) -> FileResult | None:
+        try:
+            with self._opened(candidate) as reader:
+                content = read_through(reader)
+                stable = reader.stable
+        except SourceError as error:
+            return _failed(candidate, error)
+        return self._known(candidate, content) if stable else None
+
+    def _settle(self, candidate: Candidate) -> FileResult:
+        attempts = _Attempts()
+        result: FileResult
+        try:
+            result = self._send(candidate, attempts)
+        except SourceError as error:
+            result = _failed(candidate, error)
+        result = evolve(result, leftovers=tuple(attempts.leftovers), doubtful=attempts.doubtful)
+        self._tell(result)
+        return result
+
+    def _send(self, candidate: Candidate, attempts: "_Attempts") -> Settled:
+        for last in (*(False,) * (READ_TRIES - 1), True):
+            result = self._try(candidate, attempts, last)
+            if result is not None:
+                return result
+        raise AssertionError("the last attempt always gives a result")
+
+    def _try(self, candidate: Candidate, attempts: "_Attempts", last: bool) -> Settled | None:
+        with self._opened(candidate) as reader:
+            if reader.size <= SMALL_BYTES:
+                return self._send_small(candidate, read_whole(reader), attempts, last)
+        if candidate.known_size or candidate.size in self._repeated_sizes:
+            with self._opened(candidate) as reader:
+                known = self._known(candidate, read_through(reader))
+            if known is not None:
+                return known
+        with self._opened(candidate) as reader:
+            return self._send_big(candidate, reader, attempts, last)
+
+    def _send_small(
+        self, candidate: Candidate, whole: Whole, attempts: "_Attempts", last: bool
+    ) -> Settled | None:
+        if not whole.stable and not last:
+            return None
+        content = whole.content
+        known = self._known(candidate, content)
+        if known is None:
+            with self._contents.reserved(dedup_key(content.sha256, candidate.asked)) as ref:
+                stored = ref or self._put_whole(candidate, whole, attempts)
+                known = Settled(candidate.path, content, stored, uploaded=ref is None)
+        return known if whole.stable else evolve(known, problem=_changing(candidate))
+
+    def _put_whole(self, candidate: Candidate, whole: Whole, attempts: "_Attempts") -> ObjectRef:
+        content = whole.content
+        labels = object_labels(candidate.path, content.mtime_ns, content.mode, content.sha256)
+        return self._put(candidate, whole.data, content.size, labels, content.sha256, attempts)
+
+    def _send_big(
+        self, candidate: Candidate, reader: SourceReader, attempts: "_Attempts", last: bool
+    ) -> Settled | None:
+        labels = object_labels(candidate.path, candidate.mtime_ns, candidate.mode, None)
+        ref = self._put(candidate, reader.chunks(), reader.size, labels, None, attempts)
+        content = reader.content
+        if not reader.stable and not last:
+            attempts.leftovers.append(ref.ref)
+            return None
+        self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
+        return Settled(
+            candidate.path, content, ref, True, problem=None if reader.stable else _changing(candidate)
+        )
+
+    def _put(
+        self,
+        candidate: Candidate,
+        body: bytes | Iterator[bytes],
+        size: int,
+        labels: Mapping[str, str],
+        sha256: str | None,
+        attempts: "_Attempts",
+    ) -> ObjectRef:
+        stored = self._store.put(
+            candidate.key, body, size_hint=size, metadata=labels, storage_class=self._options.storage_class
+        )
+        ref = _object_ref(candidate, stored)
+        self._on_receipt(ref.ref)
+        attempts.doubtful = attempts.doubtful or stored.attempts > 1
+        if sha256 is not None:
+            self._contents.add(dedup_key(sha256, candidate.asked), ref)
+        return ref
+
+    def _known(self, candidate: Candidate, content: Content) -> Settled | None:
+        """Content that needs no object, that the path has already, or that another path has."""
+        if content.size == 0:
+            return Settled(candidate.path, content, None)
+        previous = candidate.previous
+        if previous is not None and previous.object is not None and previous.sha256 == content.sha256:
+            return Settled(candidate.path, content, previous.object)
+        found = self._contents.find(dedup_key(content.sha256, candidate.asked))
+        return Settled(candidate.path, content, found) if found else None
+
+    @contextmanager
+    def _opened(self, candidate: Candidate) -> Iterator[SourceReader]:
+        source = self._source
+        with open_source(source.base, candidate.path, follow_symlinks=source.follow_symlinks) as file:
+            yield SourceReader(file, candidate.path, source.now, lambda count: self._moved(candidate, count))
+
+    # --- telling -----------------------------------------------------------------------------------------------
+
+    def _moved(self, candidate: Candidate, count: int) -> None:
+        if self._stop.is_set():
+            raise Interrupted
+        self._emit(BytesMoved(candidate.path, count))
+
+    def _tell(self, result: FileResult) -> None:
+        if result.problem is not None:
+            self._emit(ProblemFound(result.problem))
+        if isinstance(result, Settled):
+            self._emit(FileDone(result.path, result.content.size, result.uploaded))
+
+    def _emit(self, event: Event) -> None:
+        with self._event_lock:
+            self._on_event(event)
+
+
+class _Attempts:
+    """What the attempts at one file left behind, kept even if the last one fails."""
+
+    def __init__(self) -> None:
+        self.leftovers: list[VersionRef] = []
+        self.doubtful = False
+
+
+def _object_ref(candidate: Candidate, stored: Stored) -> ObjectRef:
+    return ObjectRef(candidate.key, stored.version_id, stored.size, stored.etag, asked=candidate.asked)
+
+
+def _failed(candidate: Candidate, error: SourceError) -> Failed:
+    return Failed(candidate.path, Problem(candidate.path, ProblemKind.UNREADABLE, error.message))
+
+
+def _changing(candidate: Candidate) -> Problem:
+    detail = "kept changing while it was read; stored as it was read the last time"
+    return Problem(candidate.path, ProblemKind.CHANGING, detail)

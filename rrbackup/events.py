@@ -1,0 +1,91 @@
+"""What a long operation tells its caller while it runs: typed values, handed to the `on_event` callback.
+
+Events come from worker threads, but one at a time. A callback that raises stops the operation.
+"""
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from rrbackup.pure.model import PathText, Problem, VersionId
+
+__all__ = [
+    "BytesMoved",
+    "DownloadPlanned",
+    "Event",
+    "FileDone",
+    "Notice",
+    "OnEvent",
+    "PlanMade",
+    "ProblemFound",
+    "Published",
+    "Scanning",
+]
+
+
+@frozen
+class Scanning:
+    """The tree below `base` is being read; `found` entries so far."""
+
+    base: str
+    found: int
+
+
+@frozen
+class PlanMade:
+    """`files` files with `size` bytes are to be looked at; `unchanged` entries are not."""
+
+    files: int
+    size: int
+    unchanged: int
+
+
+@frozen
+class DownloadPlanned:
+    files: int
+    size: int
+
+
+@frozen
+class BytesMoved:
+    """`count` more bytes of a file were read (backup) or written (download)."""
+
+    path: PathText
+    count: int
+
+
+@frozen
+class FileDone:
+    """A file is settled. `uploaded` is false where its content was known already."""
+
+    path: PathText
+    size: int
+    uploaded: bool
+
+
+@frozen
+class ProblemFound:
+    problem: Problem
+
+
+@frozen
+class Notice:
+    """Something that a person should know, such as a recovery that took place."""
+
+    text: str
+
+
+@frozen
+class Published:
+    """The commit exists from this moment on."""
+
+    version_id: VersionId
+    sequence: int
+
+
+Event = Scanning | PlanMade | DownloadPlanned | BytesMoved | FileDone | ProblemFound | Notice | Published
+OnEvent = Callable[[Event], None]
+
+
+def ignore_event(event: Event) -> None:
+    """The callback of those who do not listen."""

@@ -1,0 +1,92 @@
+"""The chain of diffs: every link names its parent's version and the SHA-256 of the parent's stored bytes.
+
+Order comes from `sequence` and `parent` alone, never from a clock or from the order of a listing.
+"""
+
+from collections.abc import Callable, Sequence
+
+from rrbackup.errors import DamagedChain, NoSuchVersion
+from rrbackup.pure.model import DiffKind, Link, VersionId
+
+Fetch = Callable[[VersionId], Link]
+
+
+def check_parent(child: Link, parent: Link) -> None:
+    """Raise DamagedChain unless `parent` is the very diff that `child` was built on."""
+    faults = (
+        (child.diff.parent != parent.as_parent, "is not the diff that it was built on"),
+        (child.diff.sequence != parent.diff.sequence + 1, "has a sequence number that does not fit"),
+        (child.diff.repository != parent.diff.repository, "belongs to another repository"),
+    )
+    for fault, what in faults:
+        if fault:
+            raise DamagedChain(
+                f"the diff {parent.version_id} below {child.version_id} {what}",
+                hint="the manifest object has been tampered with or damaged; do not write to this repository",
+            )
+
+
+def check_first(link: Link) -> None:
+    """Raise DamagedChain if a diff without parent is not the first one, or the first one has a parent."""
+    if (link.diff.parent is None) is not (link.diff.sequence == 1):
+        raise DamagedChain(
+            f"the diff {link.version_id} has sequence {link.diff.sequence} and "
+            f"{'no' if link.diff.parent is None else 'a'} parent"
+        )
+
+
+def walk(head: VersionId, after: int, fetch: Fetch) -> tuple[Link, ...]:
+    """The links from `head` back to, and without, sequence `after`; newest first, each checked against the next."""
+    links: list[Link] = []
+    wanted: VersionId | None = head
+    while wanted is not None:
+        link = fetch(wanted)
+        check_first(link)
+        if links:
+            check_parent(links[-1], link)
+        if link.diff.sequence <= after:
+            break
+        links.append(link)
+        wanted = _next(link, after)
+    return tuple(links)
+
+
+def _next(link: Link, after: int) -> VersionId | None:
+    if link.diff.parent is None or link.diff.sequence <= after + 1:
+        return None
+    return link.diff.parent.version_id
+
+
+def resolve(version: str, commits_newest_first: Sequence[Link]) -> Link:
+    """The commit that a user means by a version id, an unambiguous beginning of one, `latest` or `latest~N`.
+
+    Raises NoSuchVersion.
+    """
+    if version == "latest" or version.startswith("latest~"):
+        return _nth_latest(version, commits_newest_first)
+    exact = [link for link in commits_newest_first if link.version_id == version]
+    found = exact or [link for link in commits_newest_first if version and link.version_id.startswith(version)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NoSuchVersion(
+            f"{len(found)} commits begin with {version!r}", hint="write more of the version id: see list_versions"
+        )
+    raise NoSuchVersion(f"there is no commit {version!r}", hint="list_versions shows the commits there are")
+
+
+def _nth_latest(version: str, commits: Sequence[Link]) -> Link:
+    back = version.removeprefix("latest").removeprefix("~") or "0"
+    if not (back.isascii() and back.isdigit()):
+        raise NoSuchVersion(f"{version!r} is not a version", hint="write latest, or latest~1 for the one before it")
+    if int(back) >= len(commits):
+        raise NoSuchVersion(
+            f"there is no commit {version!r}: the repository has {len(commits)} of them",
+            hint="list_versions shows the commits there are",
+        )
+    return commits[int(back)]
+
+
+def commits(links: Sequence[Link]) -> tuple[Link, ...]:
+    """Without the fences, which only end transactions."""
+    return tuple(link for link in links if link.diff.kind is DiffKind.COMMIT)

@@ -1,0 +1,192 @@
+"""The collection machine: deleting every version that no diff refers to.
+
+Rule: nobody may be at work, and nobody who was may publish any more, before anything is deleted. So a collection
+claims, fences, lists, looks again that the claim is still its own and the head where the fence put it, and only then
+deletes what no version of the manifest object refers to, in the chain or not. Recovery comes first: collection
+begins on an idle repository.
+
+The story, as one would write it without machine::
+
+    claim                                    Claiming     no clear answer: read back     Confirming
+    publish a fence                          Fencing      no clear answer: read back     Verifying
+    sweep: everything, or only what the garbage list names                               Sweeping
+    take what was dealt with out of the garbage list                                     Forgetting
+    clear the claim                                                                      Clearing
+"""
+
+from attrs import evolve, frozen
+
+from rrbackup.pure import claims, sweep
+from rrbackup.pure.claims import Signature
+from rrbackup.pure.model import Diff, HeadRef, Link, RepositoryId, SeenClaim, VersionRef
+from rrbackup.pure.recovery import fence
+from rrbackup.pure.steps import (
+    ChainSeen,
+    ClaimSeen,
+    Done,
+    Effect,
+    ForgetGarbage,
+    Outcome,
+    Publish,
+    ReadChain,
+    ReadClaim,
+    Refused,
+    Unclear,
+    WriteClaim,
+    Wrote,
+    expecting,
+)
+from rrbackup.pure.sweep import Sweep
+
+
+@frozen
+class Job:
+    """`only` restricts the collection to these versions (the garbage list); None goes through everything."""
+
+    who: Signature
+    new_repository: RepositoryId
+    head: HeadRef | None
+    claim: SeenClaim
+    only: frozenset[VersionRef] | None = None
+
+
+@frozen
+class Claiming:
+    job: Job
+
+
+@frozen
+class Confirming:
+    job: Job
+
+
+@frozen
+class Fencing:
+    job: Job
+    claim: SeenClaim
+
+
+@frozen
+class Verifying:
+    job: Job
+    claim: SeenClaim
+
+
+@frozen
+class Sweeping:
+    job: Job
+    claim: SeenClaim
+    search: Sweep
+
+
+@frozen
+class Forgetting:
+    job: Job
+    claim: SeenClaim
+    search: Sweep
+
+
+@frozen
+class Clearing:
+    job: Job
+    claim: SeenClaim
+    removed: tuple[VersionRef, ...] = ()
+    lost: bool = False
+
+
+@frozen
+class Ended:
+    """`lost`: another client won; nothing, or nothing more, was deleted."""
+
+    removed: tuple[VersionRef, ...] = ()
+    lost: bool = False
+
+
+State = Claiming | Confirming | Fencing | Verifying | Sweeping | Forgetting | Clearing | Ended
+
+
+def begin(job: Job) -> State:
+    return Claiming(job)
+
+
+def next_effect(state: State) -> Effect | None:
+    """What the world must do now. The order of requests is the order of these cases."""
+    match state:
+        case Claiming(job):
+            return WriteClaim(claims.opening(job.who, job.head, ()), expecting(job.claim.etag))
+        case Confirming():
+            return ReadClaim()
+        case Fencing(job):
+            return Publish(_fence(job), expecting(job.head.etag if job.head else None))
+        case Verifying(job):
+            return ReadChain(job.head.sequence if job.head else 0)
+        case Sweeping(_, _, search):
+            return sweep.next_effect(search)
+        case Forgetting(job):
+            return ForgetGarbage(job.only)
+        case Clearing(job, claim):
+            return WriteClaim(claims.idle(job.who, _serial(claim) + 1), expecting(claim.etag))
+        case Ended():
+            return None
+
+
+def advance(state: State, outcome: Outcome) -> State:
+    """What is known after `outcome` of the effect that `state` asked for."""
+    match state, outcome:
+        case Claiming(job), Wrote(version_id, etag):
+            return Fencing(job, SeenClaim(claims.opening(job.who, job.head, ()), etag, version_id))
+        case Claiming(job), Refused() | Unclear():
+            return Confirming(job)
+        case Confirming(job), ClaimSeen(claim):
+            return _confirmed(job, claim)
+        case Fencing(job, claim), Wrote(version_id, etag, sha256):
+            return _sweeping(job, claim, Link(version_id, etag, sha256, _fence(job)).head)
+        case Fencing(job, claim), Refused() | Unclear():
+            return Verifying(job, claim)
+        case Verifying(job, claim), ChainSeen(links):
+            return _verified(job, claim, links)
+        case Sweeping(), _:
+            return _swept(evolve(state, search=sweep.advance(state.search, outcome)))
+        case Forgetting(job, claim, search), Done():
+            return Clearing(job, claim, search.orphans_found)
+        case Clearing(_, _, removed, lost), Wrote() | Refused() | Unclear():
+            return Ended(removed, lost)
+        case _:
+            raise AssertionError(f"{type(state).__name__} does not expect {outcome!r}")
+
+
+def _confirmed(job: Job, claim: SeenClaim) -> State:
+    if claim.belongs_to(job.who.transaction):
+        return Fencing(job, claim)
+    return Claiming(job) if claim == job.claim else Ended(lost=True)
+
+
+def _verified(job: Job, claim: SeenClaim, links: tuple[Link, ...]) -> State:
+    own = [link.head for link in links if link.diff.transaction == job.who.transaction]
+    if own and own[0] == links[0].head:
+        return _sweeping(job, claim, own[0])
+    return Clearing(job, claim, lost=True) if links else Fencing(job, claim)
+
+
+def _sweeping(job: Job, claim: SeenClaim, stood: HeadRef) -> State:
+    keys = None if job.only is None else tuple(sorted({ref.key for ref in job.only}))
+    everything = job.only is None
+    return _swept(
+        Sweeping(job, claim, Sweep(job.who.transaction, keys, True, only=job.only, fence=stood, abort=everything))
+    )
+
+
+def _swept(state: Sweeping) -> State:
+    if state.search.superseded:
+        return Ended(lost=True)
+    if sweep.next_effect(state.search) is not None:
+        return state
+    return Forgetting(state.job, state.claim, state.search)
+
+
+def _fence(job: Job) -> Diff:
+    return fence(job.who, job.head, job.new_repository)
+
+
+def _serial(claim: SeenClaim) -> int:
+    return claim.record.serial if claim.record else 0

@@ -1,0 +1,223 @@
+"""Format 2 on the wire: diffs, claims, garbage lists, the local manifest and stored plans as bytes.
+
+The one place in the core that knows JSON (docs/format.md). Fields with their default value are left out, fields that
+a reader does not know are passed over, and a diff whose `requires` names something unknown is refused.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import orjson
+from attrs import frozen
+from cattrs import Converter
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.preconf.orjson import make_converter
+
+from rrbackup.errors import DamagedObject, LocalStateError, UnsupportedFormat
+from rrbackup.pure.header import Header, decode_frame, encode_frame
+from rrbackup.pure.model import (
+    Change,
+    Claim,
+    Diff,
+    Entry,
+    HeadRef,
+    LocalEntry,
+    LocalManifest,
+    LocalStamp,
+    Status,
+    TransactionId,
+    VersionId,
+    VersionRef,
+)
+from rrbackup.pure.plan import BackupPlan
+
+FORMAT = 2
+KNOWN_FEATURES: frozenset[str] = frozenset()
+"""What a diff's `requires` may name for this version to read it."""
+
+T = TypeVar("T")
+
+
+def _make_converter() -> Converter:
+    converter = make_converter(omit_if_default=True, detailed_validation=False)
+    entry_in = make_dict_structure_fn(Entry, converter, _cattrs_detailed_validation=False)
+    converter.register_structure_hook(Entry, entry_in)
+    entry_out = make_dict_unstructure_fn(Entry, converter, _cattrs_omit_if_default=True)
+    converter.register_unstructure_hook(Entry, entry_out)
+    converter.register_unstructure_hook(Change, lambda c: {"status": c.status.value, **entry_out(c.entry)})
+    converter.register_structure_hook(Change, lambda d, _: Change(Status(d["status"]), entry_in(d, Entry)))
+    return converter
+
+
+_converter = _make_converter()
+
+
+def _structure(data: object, type_: type[T], name: str) -> T:
+    try:
+        return _converter.structure(data, type_)
+    except (BaseValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedObject(f"{name} is not a valid {type_.__name__.lower()}: {error!r}") from None
+
+
+def _parse(payload: bytes, name: str) -> Any:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise DamagedObject(f"{name} does not hold JSON: {error}") from None
+
+
+def _record(data: bytes, kind: str, name: str) -> dict[str, Any]:
+    """The JSON object in a framed record of a format that we know."""
+    fields = _parse(decode_frame(data, kind, name), name)
+    if not isinstance(fields, dict):
+        raise DamagedObject(f"{name} does not hold a JSON object")
+    if fields.get("format") != FORMAT:
+        raise UnsupportedFormat(f"{name} has format {fields.get('format')!r}", hint="use a newer version of rrbackup")
+    return fields
+
+
+def _frame(kind: str, fields: dict[str, Any]) -> bytes:
+    return encode_frame(Header(kind), orjson.dumps({"format": FORMAT, **fields}))
+
+
+# --- objects in the store --------------------------------------------------------------------------------------
+
+
+def sha256_hex(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode_diff(diff: Diff) -> bytes:
+    return _frame("diff", _converter.unstructure(diff))
+
+
+def decode_diff(data: bytes, name: str) -> Diff:
+    """Raises DamagedObject or UnsupportedFormat, naming `name`."""
+    diff = _structure(_record(data, "diff", name), Diff, name)
+    unknown = sorted(set(diff.requires) - KNOWN_FEATURES)
+    if unknown:
+        raise UnsupportedFormat(
+            f"{name} requires {', '.join(unknown)}, which this version of rrbackup does not know",
+            hint="use a newer version of rrbackup",
+        )
+    return diff
+
+
+def encode_claim(claim: Claim) -> bytes:
+    return _frame("claim", _converter.unstructure(claim))
+
+
+def decode_claim(data: bytes, name: str) -> Claim:
+    """Raises DamagedObject or UnsupportedFormat, naming `name`."""
+    return _structure(_record(data, "claim", name), Claim, name)
+
+
+def encode_garbage(refs: Iterable[VersionRef]) -> bytes:
+    return _frame("garbage", {"versions": [[ref.key, ref.version_id] for ref in refs]})
+
+
+def decode_garbage(data: bytes, name: str) -> tuple[VersionRef, ...]:
+    """Raises DamagedObject or UnsupportedFormat, naming `name`."""
+    rows = _structure(_record(data, "garbage", name).get("versions"), list[tuple[str, str]], name)
+    return tuple(VersionRef(key, VersionId(version_id)) for key, version_id in rows)
+
+
+# --- the local manifest ----------------------------------------------------------------------------------------
+
+
+@frozen
+class _LocalHeader:
+    format: int
+    head: HeadRef | None = None
+
+
+def encode_local(manifest: LocalManifest) -> Iterator[bytes]:
+    """One JSON document, one entry a line in path order, closed by the SHA-256 of the lines."""
+    digest = hashlib.sha256()
+    opening = _converter.unstructure(_LocalHeader(FORMAT, manifest.head))
+    yield orjson.dumps(opening)[:-1] + b',"entries":[\n'
+    last = len(manifest.entries) - 1
+    for index, item in enumerate(manifest.entries):
+        line = orjson.dumps(_local_fields(item)) + (b",\n" if index < last else b"\n")
+        digest.update(line)
+        yield line
+    yield b'],"sha256":"' + digest.hexdigest().encode() + b'"}\n'
+
+
+def _local_fields(item: LocalEntry) -> dict[str, Any]:
+    fields: dict[str, Any] = _converter.unstructure(item.entry)
+    if item.stamp is not None:
+        fields["ctime_ns"], fields["inode"] = item.stamp.ctime_ns, item.stamp.inode
+    if item.recent:
+        fields["recent"] = True
+    return fields
+
+
+def decode_local(data: bytes, name: str) -> LocalManifest:
+    """Raises LocalStateError where the file is damaged or of another version: it is then to be rebuilt."""
+    try:
+        document = _parse(data, name)
+        if document.get("format") != FORMAT or document.get("sha256") != _lines_digest(data):
+            raise LocalStateError(f"{name} is damaged, or from another version of rrbackup")
+        head = _structure(document, _LocalHeader, name).head
+        return LocalManifest(head, tuple(_local_entry(fields) for fields in document["entries"]))
+    except (DamagedObject, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LocalStateError(f"{name} cannot be read: {error}") from None
+
+
+def _lines_digest(data: bytes) -> str:
+    start, end = data.find(b"[\n") + 2, data.rfind(b"],")
+    return sha256_hex(data[start:end])
+
+
+def _local_entry(fields: dict[str, Any]) -> LocalEntry:
+    entry = _converter.structure(fields, Entry)
+    stamp = LocalStamp(fields["ctime_ns"], fields["inode"]) if "inode" in fields else None
+    return LocalEntry(entry, stamp, fields.get("recent", False))
+
+
+# --- the journal and stored plans --------------------------------------------------------------------------------
+
+
+def encode_plan(plan: BackupPlan) -> bytes:
+    return orjson.dumps({"format": FORMAT, **_converter.unstructure(plan)}, option=orjson.OPT_INDENT_2)
+
+
+def decode_plan(data: bytes, name: str) -> BackupPlan:
+    """Raises DamagedObject, naming `name`."""
+    return _structure(_parse(data, name), BackupPlan, name)
+
+
+@frozen
+class JournalContent:
+    """What the upload journal says: the transactions it belongs to, and what they uploaded."""
+
+    transactions: frozenset[TransactionId] = frozenset()
+    refs: frozenset[VersionRef] = frozenset()
+
+
+def encode_journal_start(transaction: TransactionId) -> bytes:
+    return orjson.dumps({"transaction": transaction})
+
+
+def encode_receipt(ref: VersionRef) -> bytes:
+    return orjson.dumps({"key": ref.key, "version_id": ref.version_id})
+
+
+def decode_journal(lines: Iterable[bytes]) -> JournalContent:
+    """Lines that cannot be read are passed over: a lost line costs an upload, not safety."""
+    rows = [row for row in map(_journal_row, lines) if row is not None]
+    return JournalContent(
+        frozenset(TransactionId(row["transaction"]) for row in rows if "transaction" in row),
+        frozenset(VersionRef(row["key"], VersionId(row["version_id"])) for row in rows if "version_id" in row),
+    )
+
+
+def _journal_row(line: bytes) -> dict[str, str] | None:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) and ("transaction" in row or {"key", "version_id"} <= row.keys()) else None

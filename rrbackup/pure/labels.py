@@ -1,0 +1,27 @@
+"""What an object says of itself, in its user metadata: enough to put a tree together without any manifest.
+
+S3 takes ASCII only, 2 KB in all, so the path is percent-encoded once more and all is left out where it would not fit
+(docs/format.md, "Self-description").
+"""
+
+from urllib.parse import quote
+
+from rrbackup.pure.model import PathText
+
+MAX_METADATA_BYTES = 2048
+
+
+def object_labels(path: PathText, mtime_ns: int, mode: int, sha256: str | None) -> dict[str, str]:
+    """The user metadata of a file object. `sha256` is None where the body was sent before its digest was known."""
+    labels = {
+        "rrbackup-path": quote(path, safe="/%"),
+        "rrbackup-mtime-ns": str(mtime_ns),
+        "rrbackup-mode": f"{mode:04o}",
+    }
+    if sha256 is not None:
+        labels["rrbackup-sha256"] = sha256
+    return labels if _size(labels) <= MAX_METADATA_BYTES else {}
+
+
+def _size(labels: dict[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in labels.items())

@@ -1,0 +1,166 @@
+"""Manifests: applying diffs to them, and telling how a remembered one stands to the head in the store.
+
+The rule: a manifest is the fold of the chain. A change that does not fit (a new path that is there, a deleted
+one that is not) means that the chain is damaged, never something to be guessed around.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum, auto
+
+from attrs import evolve
+
+from rrbackup.errors import DamagedChain, StoreWentBack
+from rrbackup.pure.model import (
+    Change,
+    Entry,
+    EntryType,
+    HeadRef,
+    Link,
+    LocalEntry,
+    LocalManifest,
+    LocalStamp,
+    PathText,
+    Status,
+)
+from rrbackup.pure.names import path_order
+from rrbackup.pure.outcomes import FileResult, Settled
+from rrbackup.pure.plan import BackupPlan, Candidate
+
+
+def sort_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(sorted(changes, key=lambda change: path_order(change.entry.path)))
+
+
+def fold(entries: Mapping[PathText, LocalEntry], changes: Sequence[Change]) -> dict[PathText, LocalEntry]:
+    """The manifest after `changes`. Local knowledge of a changed path is dropped.
+
+    Raises DamagedChain where a change does not fit the manifest.
+    """
+    result = dict(entries)
+    for change in changes:
+        path = change.entry.path
+        if (path in result) is (change.status is Status.NEW):
+            raise DamagedChain(
+                f"the manifest says that {path} is {change.status.value}, "
+                f"but the commit before it {'has' if path in result else 'does not have'} it",
+                hint="the chain of diffs is damaged at this commit; earlier commits are not affected",
+            )
+        if change.status is Status.DELETED:
+            del result[path]
+        else:
+            result[path] = LocalEntry(change.entry)
+    return result
+
+
+def fold_links(start: LocalManifest, links_newest_first: Sequence[Link]) -> LocalManifest:
+    """`start` brought forward by links that follow it without a gap."""
+    if not links_newest_first:
+        return start
+    entries = {item.entry.path: item for item in start.entries}
+    for link in reversed(links_newest_first):
+        entries = fold(entries, link.diff.changes)
+    return LocalManifest(links_newest_first[0].head, in_order(entries.values()))
+
+
+def in_order(entries: Iterable[LocalEntry]) -> tuple[LocalEntry, ...]:
+    return tuple(sorted(entries, key=lambda item: path_order(item.entry.path)))
+
+
+# --- how a remembered manifest stands to the store -----------------------------------------------------------
+
+
+class Standing(Enum):
+    CURRENT = auto()
+    BEHIND = auto()
+    UNKNOWN = auto()
+
+
+def standing(local: HeadRef | None, head: HeadRef | None, manifest_file: str) -> Standing:
+    """Compare the remembered head with the store's. UNKNOWN: there is nothing to build on, read the whole chain.
+
+    Raises StoreWentBack if the store no longer holds what this client has seen.
+    """
+    if local is None:
+        return Standing.UNKNOWN
+    if head is not None and head.version_id == local.version_id and head.sha256 == local.sha256:
+        return Standing.CURRENT
+    if head is None or head.repository != local.repository or head.sequence <= local.sequence:
+        raise went_back(local, head, manifest_file)
+    return Standing.BEHIND
+
+
+def went_back(local: HeadRef, head: HeadRef | None, manifest_file: str) -> StoreWentBack:
+    found = "no commits at all" if head is None else f"commit {head.sequence} ({head.version_id}) as the newest"
+    if head is not None and head.repository != local.repository:
+        found = f"another repository ({head.repository})"
+    return StoreWentBack(
+        f"the store holds {found}, but this client has seen commit {local.sequence} ({local.version_id}): "
+        "the store has been set back or exchanged",
+        hint=f"if that is meant, remove the local manifest {manifest_file} and run again: "
+        "it is rebuilt from what the store holds",
+    )
+
+
+def check_follows(local: HeadRef, oldest: Link, manifest_file: str) -> None:
+    """Raise StoreWentBack unless `oldest` is the diff right after the remembered head."""
+    if oldest.diff.parent != local.as_parent:
+        raise went_back(local, oldest.head, manifest_file)
+
+
+# --- from results to a diff, and to the next local manifest ---------------------------------------------------
+
+
+def entry_of(candidate: Candidate, result: Settled) -> Entry:
+    """What a commit records of a file: what was read, not what the scan saw."""
+    content = result.content
+    return Entry(
+        candidate.path,
+        EntryType.FILE,
+        content.size,
+        content.mtime_ns,
+        content.mode,
+        None,
+        content.sha256,
+        result.object,
+    )
+
+
+def changes_of(plan: BackupPlan, results: Iterable[FileResult]) -> tuple[Change, ...]:
+    """The changes to publish: the planned ones, and the candidates that proved new or different."""
+    candidates = {candidate.path: candidate for candidate in plan.candidates}
+    read = (_change(candidates[r.path], r) for r in results if isinstance(r, Settled))
+    return sort_changes([*(p.change for p in plan.planned), *(change for change in read if change is not None)])
+
+
+def _change(candidate: Candidate, result: Settled) -> Change | None:
+    entry = entry_of(candidate, result)
+    if candidate.previous is None:
+        return Change(Status.NEW, entry)
+    return None if candidate.previous == entry else Change(Status.CHANGED, entry)
+
+
+def stamped(
+    manifest: LocalManifest, plan: BackupPlan, results: Iterable[FileResult]
+) -> LocalManifest:
+    """`manifest` with what this run learned about the files on this disk."""
+    learned = dict(_learned(plan, results))
+    if not learned:
+        return manifest
+    return evolve(manifest, entries=tuple(_stamp(item, learned) for item in manifest.entries))
+
+
+def _learned(
+    plan: BackupPlan, results: Iterable[FileResult]
+) -> Iterator[tuple[PathText, tuple[LocalStamp | None, bool]]]:
+    for planned in plan.planned:
+        yield planned.change.entry.path, (planned.stamp, False)
+    for result in results:
+        if isinstance(result, Settled):
+            yield result.path, (result.content.stamp, result.content.recent)
+
+
+def _stamp(item: LocalEntry, learned: Mapping[PathText, tuple[LocalStamp | None, bool]]) -> LocalEntry:
+    if item.entry.path not in learned:
+        return item
+    stamp, recent = learned[item.entry.path]
+    return LocalEntry(item.entry, stamp, recent)

@@ -1,0 +1,213 @@
+"""The recovery machine: ending a transaction that somebody left open.
+
+Rule 1: it is level-triggered. Its state is what was observed; `next_effect` names the first thing that is missing
+until nothing is. A crash in the middle needs no code: the next run observes again.
+Rule 2: safety never depends on time or on who is believed dead. Courtesy does: an open claim that is not known
+to be dead stops us, unless told to take over.
+
+The story, as one would write it without machine::
+
+    observe the head, then the claim
+    the claim is open and not ours:
+        is its transaction in the chain?   (it committed and died before clearing)
+        otherwise, if it may be alive: stop
+        take it over: replace it by a claim of ours                           lost: observe again
+    the claim is ours:
+        not known to be committed: publish a fence, so that it never can be   lost: look at the chain again
+        sweep the keys that the claim names
+        clear the claim                                                       lost: observe again
+"""
+
+from attrs import evolve, frozen
+
+from rrbackup.pure import claims, sweep
+from rrbackup.pure.claims import Signature
+from rrbackup.pure.model import (
+    ClaimState,
+    Diff,
+    DiffKind,
+    HeadRef,
+    Link,
+    RepositoryId,
+    SeenClaim,
+    TransactionId,
+)
+from rrbackup.pure.steps import (
+    ChainSeen,
+    ClaimSeen,
+    Effect,
+    HeadSeen,
+    KeysSeen,
+    Outcome,
+    Publish,
+    ReadChain,
+    ReadClaim,
+    ReadClaimKeys,
+    ReadHead,
+    Refused,
+    Unclear,
+    WriteClaim,
+    Wrote,
+    expecting,
+)
+from rrbackup.pure.sweep import Sweep
+
+
+@frozen
+class Task:
+    """What a recovery may do; never changes while it runs.
+
+    `dead` are transactions of this very client, whose process is known to be gone since we hold its lock.
+    `new_repository` is used only where the repository has no diff yet.
+    """
+
+    who: Signature
+    new_repository: RepositoryId
+    dead: frozenset[TransactionId] = frozenset()
+    take_over: bool = False
+    deletes: bool = True
+    known_head: HeadRef | None = None
+
+
+@frozen
+class Facts:
+    """What has been observed and done so far; None means not yet known.
+
+    `victim` is the claim that we replaced, `committed` whether its transaction is in the chain, `fence` the diff
+    of ours that ended it.
+    """
+
+    task: Task
+    head_seen: bool = False
+    head: HeadRef | None = None
+    claim: SeenClaim | None = None
+    victim: SeenClaim | None = None
+    committed: bool | None = None
+    fence: HeadRef | None = None
+    search: Sweep | None = None
+
+    @property
+    def ours(self) -> bool:
+        return self.claim is not None and self.claim.belongs_to(self.task.who.transaction)
+
+    @property
+    def blocked(self) -> bool:
+        """An open claim stands in the way that may be alive, and we have not been told to take over."""
+        record = self.claim.open if self.claim else None
+        if record is None or self.ours or self.committed is not False:
+            return False
+        return not (self.task.take_over or record.transaction in self.task.dead)
+
+
+def begin(task: Task) -> Facts:
+    return Facts(task)
+
+
+def next_effect(facts: Facts) -> Effect | None:
+    """What the world must do now; None when the repository is idle, or when `facts.blocked`."""
+    if not facts.head_seen:
+        return ReadHead(facts.task.known_head)
+    if facts.claim is None:
+        return ReadClaim()
+    if facts.claim.open is None or facts.blocked:
+        return None
+    if facts.committed is None:
+        return ReadChain(facts.claim.open.head_sequence)
+    return _when_ours(facts, facts.claim) if facts.ours else _take_over(facts, facts.claim)
+
+
+def _take_over(facts: Facts, seen: SeenClaim) -> WriteClaim:
+    return WriteClaim(claims.taking_over(facts.task.who, seen, facts.head), expecting(seen.etag))
+
+
+def _when_ours(facts: Facts, seen: SeenClaim) -> Effect:
+    assert seen.open is not None
+    if facts.fence is None and not facts.committed:
+        return Publish(_fence_of(facts), expecting(facts.head.etag if facts.head else None))
+    if facts.search is None:
+        assert seen.open.keys_version is not None
+        return ReadClaimKeys(seen.open.keys_version)
+    return sweep.next_effect(facts.search) or _clearing(facts, seen)
+
+
+def _clearing(facts: Facts, seen: SeenClaim) -> WriteClaim:
+    assert seen.open is not None
+    return WriteClaim(claims.idle(facts.task.who, seen.open.serial + 1), expecting(seen.etag))
+
+
+def _fence_of(facts: Facts) -> Diff:
+    return fence(facts.task.who, facts.head, facts.task.new_repository)
+
+
+def fence(who: Signature, head: HeadRef | None, new_repository: RepositoryId) -> Diff:
+    """A diff without changes: whoever builds on the head before it can no longer publish."""
+    return Diff(
+        repository=head.repository if head else new_repository,
+        sequence=head.sequence + 1 if head else 1,
+        parent=head.as_parent if head else None,
+        transaction=who.transaction,
+        kind=DiffKind.FENCE,
+        created_ns=who.created_ns,
+        host=who.host,
+    )
+
+
+def advance(facts: Facts, outcome: Outcome) -> Facts:
+    """What is known after `outcome` of the effect that `facts` asked for."""
+    match next_effect(facts), outcome:
+        case ReadHead(), HeadSeen(head) if not facts.head_seen:
+            return evolve(facts, head_seen=True, head=head)
+        case ReadClaim(), ClaimSeen(claim) if facts.claim is None:
+            return _observed(facts, claim)
+        case ReadChain(), ChainSeen(links):
+            return _with_chain(facts, links)
+        case WriteClaim(record), Wrote(version_id, etag):
+            return _holding(facts, SeenClaim(record, etag, version_id))
+        case Publish(diff), Wrote(version_id, etag, sha256):
+            stood = Link(version_id, etag, sha256, diff).head
+            return evolve(facts, head=stood, fence=stood)
+        case Publish(), Refused() | Unclear():
+            return evolve(facts, committed=None)
+        case WriteClaim(), Refused() | Unclear():
+            return begin(facts.task)
+        case ReadClaimKeys(), KeysSeen(keys):
+            return evolve(facts, search=_search(facts, keys))
+        case _:
+            return _swept(facts, outcome)
+
+
+def _observed(facts: Facts, claim: SeenClaim) -> Facts:
+    """A transaction that builds on the very head that stands has not committed: no need to read the chain."""
+    sequence = facts.head.sequence if facts.head else 0
+    unmoved = claim.open is not None and sequence <= claim.open.head_sequence
+    return evolve(facts, claim=claim, committed=False if unmoved else None)
+
+
+def _with_chain(facts: Facts, links: tuple[Link, ...]) -> Facts:
+    """Look for the victim, and for a fence of ours whose answer was lost, in what came after the base."""
+    victim = (facts.victim or facts.claim or SeenClaim()).open
+    own = [link.head for link in links if link.diff.transaction == facts.task.who.transaction]
+    return evolve(
+        facts,
+        head=links[0].head if links else facts.head,
+        committed=victim is not None and any(link.diff.transaction == victim.transaction for link in links),
+        fence=own[0] if facts.ours and own else None,
+    )
+
+
+def _holding(facts: Facts, claim: SeenClaim) -> Facts:
+    """Our record stands: a claim that took the victim's place, or the idle one at the end."""
+    if claim.record is not None and claim.record.state is ClaimState.IDLE:
+        return evolve(facts, claim=claim)
+    return evolve(facts, claim=claim, victim=facts.claim)
+
+
+def _search(facts: Facts, keys: tuple[str, ...] | None) -> Sweep:
+    """Without a list of keys (a life-cycle rule may have expired it) everything is looked through."""
+    return Sweep(facts.task.who.transaction, keys, facts.task.deletes)
+
+
+def _swept(facts: Facts, outcome: Outcome) -> Facts:
+    assert facts.search is not None
+    search = sweep.advance(facts.search, outcome)
+    return begin(facts.task) if search.superseded else evolve(facts, search=search)

@@ -1,0 +1,99 @@
+"""What operations report: small values made from diffs, plans and results."""
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from rrbackup.pure.model import Change, Link, Problem, Status, VersionId, VersionRef
+from rrbackup.pure.outcomes import FileResult, Settled
+
+
+@frozen
+class Counts:
+    """Of the changes of one commit; `bytes` is the size of the new and changed files."""
+
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, changes: Iterable[Change]) -> "Counts":
+        new = changed = deleted = size = 0
+        for change in changes:
+            new += change.status is Status.NEW
+            changed += change.status is Status.CHANGED
+            deleted += change.status is Status.DELETED
+            size += change.entry.size if change.status is not Status.DELETED else 0
+        return cls(new, changed, deleted, size)
+
+
+@frozen
+class Version:
+    """One commit. `created_ns` is the client's clock when the backup began, `sequence` the order."""
+
+    version_id: VersionId
+    sequence: int
+    created_ns: int
+    host: str
+    counts: Counts
+
+    @classmethod
+    def of(cls, link: Link) -> "Version":
+        diff = link.diff
+        return cls(link.version_id, diff.sequence, diff.created_ns, diff.host, Counts.of(diff.changes))
+
+
+@frozen
+class BackupResult:
+    """What a backup did. `version_id` is None where nothing had changed; `uploaded` are files and bytes sent."""
+
+    version_id: VersionId | None
+    sequence: int | None
+    counts: Counts
+    unchanged: int
+    uploaded_files: int
+    uploaded_bytes: int
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the commit holds everything that was asked for."""
+        return not any(problem.kind.incomplete for problem in self.problems)
+
+
+def backup_result(
+    link: Link | None, unchanged: int, results: Iterable[FileResult], problems: tuple[Problem, ...]
+) -> BackupResult:
+    results = tuple(results)
+    sent = [r for r in results if isinstance(r, Settled) and r.uploaded]
+    return BackupResult(
+        link.version_id if link else None,
+        link.diff.sequence if link else None,
+        Counts.of(link.diff.changes) if link else Counts(),
+        unchanged,
+        len(sent),
+        sum(r.content.size for r in sent),
+        (*problems, *(r.problem for r in results if r.problem is not None)),
+    )
+
+
+@frozen
+class DownloadResult:
+    """What a download wrote: `files` entries, `bytes` of file content."""
+
+    version_id: VersionId
+    files: int
+    bytes: int
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not any(problem.kind.incomplete for problem in self.problems)
+
+
+@frozen
+class CollectResult:
+    """The versions that a collection deleted."""
+
+    deleted: tuple[VersionRef, ...] = ()

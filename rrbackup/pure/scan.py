@@ -1,0 +1,27 @@
+"""What a scan of the disk says about one path, as a value that a plan can be made from.
+
+Kept apart from `model.Entry` because it holds what only this disk knows (ctime, inode) and lacks what only
+reading the content tells.
+"""
+
+from attrs import frozen
+
+from rrbackup.pure.model import EntryType, PathText
+
+
+@frozen
+class Scanned:
+    """A file, an empty folder or a link as found on disk.
+
+    `size` is in bytes and 0 for folders and links, times are nanoseconds since the Unix epoch, `mode` holds
+    the permission bits with set-id and sticky bits, `target` is the link's text, percent-escaped like a path.
+    """
+
+    path: PathText
+    type: EntryType
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    mode: int
+    target: str | None = None

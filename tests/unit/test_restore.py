@@ -1,0 +1,338 @@
+"""Restoring below a target: complete files only, and never anything outside."""
+
+import os
+import resource
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rrbackup.effects.filesystem import open_source
+from rrbackup.effects.restore import Target
+from rrbackup.errors import DamagedObject, RRBackupError, SourceError
+from rrbackup.pure.model import PathText
+from rrbackup.pure.names import path_text
+
+MTIME = 1_234_567_890_123_456_789
+
+
+def put(target: Target, path: str, content: bytes = b"content", mode: int = 0o640) -> None:
+    with target.file(PathText(path)) as writer:
+        writer.write(content)
+        writer.commit(mode, MTIME)
+
+
+def below(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder, links not followed: a file's content, None for anything else."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The target's folder; beside it lies something that must never be touched."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/file").write_bytes(b"untouched")
+    return tmp_path / "target"
+
+
+@pytest.fixture(autouse=True)
+def _outside_is_untouched(root: Path) -> Iterator[None]:
+    yield
+    assert below(root.parent / "outside") == {"file": b"untouched"}
+    assert sorted(os.listdir(root.parent)) in (["outside", "target"], ["outside"])
+
+
+@pytest.fixture
+def target(root: Path) -> Iterator[Target]:
+    with Target(root) as opened:
+        yield opened
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+def test_a_file_gets_content_mode_and_time_and_the_folders_above_it(root: Path, target: Target) -> None:
+    put(target, "/a/b/file", b"x" * 100_000)
+    seen = (root / "a/b/file").stat()
+    assert below(root) == {"a": None, "a/b": None, "a/b/file": b"x" * 100_000}
+    assert (stat.S_IMODE(seen.st_mode), seen.st_mtime_ns) == (0o640, MTIME)
+
+
+def test_chunks_of_any_kind_follow_each_other(root: Path, target: Target) -> None:
+    with target.file(PathText("/file")) as writer:
+        for chunk in (b"one ", bytearray(b"two "), memoryview(b"xthreex")[1:-1], b""):
+            writer.write(chunk)
+        writer.commit(0o600, MTIME)
+    assert (root / "file").read_bytes() == b"one two three"
+
+
+def test_an_empty_file_needs_no_write(root: Path, target: Target) -> None:
+    put(target, "/empty", b"")
+    assert below(root) == {"empty": b""}
+
+
+@pytest.mark.parametrize(
+    "name", [b"line\nfeed", b"back\\slash", b"50%", b"latin-1 \xfc", b"n" * 255, b".uploads", b"-", b"..."]
+)
+def test_any_name_comes_back(root: Path, target: Target, name: bytes) -> None:
+    put(target, path_text(name + b"/" + name))
+    assert os.listdir(os.fsencode(root)) == [name]
+    assert os.listdir(os.fsencode(root) + b"/" + name) == [name]
+
+
+def test_without_commit_the_old_file_stays(root: Path, target: Target) -> None:
+    put(target, "/file", b"old")
+    with target.file(PathText("/file")) as writer:
+        writer.write(b"new")
+        assert (root / "file").read_bytes() == b"old"
+    assert below(root) == {"file": b"old"}
+
+
+def test_an_exception_on_the_way_leaves_nothing_behind_and_passes(root: Path, target: Target) -> None:
+    def restore_half() -> None:
+        with target.file(PathText("/file")) as writer:
+            writer.write(b"half")
+            raise ConnectionError("lost")
+
+    with pytest.raises(ConnectionError, match="lost"):
+        restore_half()
+    assert below(root) == {}
+
+
+def test_an_existing_file_is_replaced_even_if_it_is_read_only(root: Path, target: Target) -> None:
+    put(target, "/file", b"old", mode=0o400)
+    with (root / "file").open("rb") as reader:
+        put(target, "/file", b"new")
+        assert reader.read() == b"old"
+    assert below(root) == {"file": b"new"}
+
+
+def test_set_id_bits_are_not_given_to_a_file_whose_owner_is_not_restored(root: Path, target: Target) -> None:
+    put(target, "/program", mode=0o7755)
+    assert stat.S_IMODE((root / "program").stat().st_mode) == 0o1755
+
+
+@pytest.mark.parametrize("mode", [-1, 0o100644, 1 << 70])
+def test_bits_of_a_mode_that_are_no_permissions_are_dropped(root: Path, target: Target, mode: int) -> None:
+    put(target, "/file", mode=mode)
+    seen = (root / "file").stat()
+    assert stat.S_ISREG(seen.st_mode)
+    assert stat.S_IMODE(seen.st_mode) == mode & 0o1777
+
+
+def test_times_before_1970_come_back(root: Path, target: Target) -> None:
+    with target.file(PathText("/file")) as writer:
+        writer.commit(0o600, -1_000_000_001)
+    assert (root / "file").stat().st_mtime_ns == -1_000_000_001
+
+
+def test_an_impossible_time_fails_that_file(root: Path, target: Target) -> None:
+    with pytest.raises(SourceError, match="/file"), target.file(PathText("/file")) as writer:
+        writer.commit(0o600, 1 << 100)
+    assert below(root) == {}
+
+
+def test_a_full_disk_fails_that_file_and_names_it(root: Path, target: Target) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(SourceError, match="cannot write /file: File too large"):
+            put(target, "/file", b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert below(root) == {}
+
+
+def test_other_files_are_left_alone(root: Path, target: Target) -> None:
+    (root / "kept").write_bytes(b"kept")
+    put(target, "/file")
+    assert below(root) == {"file": b"content", "kept": b"kept"}
+
+
+# --- folders and links -------------------------------------------------------------------------------------
+
+
+def test_an_empty_folder_is_made_and_one_that_exists_is_kept(root: Path, target: Target) -> None:
+    put(target, "/a/file")
+    target.directory(PathText("/a"))
+    target.directory(PathText("/b/c"))
+    assert below(root) == {"a": None, "a/file": b"content", "b": None, "b/c": None}
+
+
+def test_a_folder_keeps_its_time_when_finished_after_its_content(root: Path, target: Target) -> None:
+    put(target, "/a/file")
+    target.finish_directory(PathText("/a"), 0o2550, MTIME)
+    seen = (root / "a").stat()
+    assert (stat.S_IMODE(seen.st_mode), seen.st_mtime_ns) == (0o2550, MTIME)
+
+
+def test_a_link_gets_its_text_and_time_and_replaces_what_was_there(root: Path, target: Target) -> None:
+    put(target, "/link", b"was a file")
+    target.symlink(PathText("/link"), "../50%25/%FF", MTIME)
+    target.symlink(PathText("/link"), "../50%25/%FF", MTIME)
+    assert os.readlink(os.fsencode(root / "link")) == b"../50%/\xff"
+    assert (root / "link").lstat().st_mtime_ns == MTIME
+    assert os.listdir(root) == ["link"]
+
+
+@pytest.mark.parametrize("text", ["", "a%00b", "a%zz", "x" * 5000])
+def test_a_link_that_cannot_be_made_leaves_nothing_behind(root: Path, target: Target, text: str) -> None:
+    with pytest.raises(RRBackupError):
+        target.symlink(PathText("/link"), text, MTIME)
+    assert below(root) == {}
+
+
+def test_a_link_with_an_impossible_time_leaves_nothing_behind(root: Path, target: Target) -> None:
+    with pytest.raises(SourceError, match="/link"):
+        target.symlink(PathText("/link"), "anywhere", 1 << 100)
+    assert below(root) == {}
+
+
+# --- confined ----------------------------------------------------------------------------------------------
+
+HOSTILE = ["/../outside/file", "/a/../../outside/file", "/%2E%2E/outside/file", "//outside/file", "outside/file"]
+
+
+@pytest.mark.parametrize("path", [*HOSTILE, "/..%2Foutside%2Ffile", "/.", "/", "/a%00"])
+def test_a_hostile_path_is_refused_everywhere(root: Path, target: Target, path: str) -> None:
+    hostile = PathText(path)
+    with pytest.raises(DamagedObject), target.file(hostile):
+        pass
+    with pytest.raises(DamagedObject):
+        target.directory(hostile)
+    with pytest.raises(DamagedObject):
+        target.finish_directory(hostile, 0o700, MTIME)
+    with pytest.raises(DamagedObject):
+        target.symlink(hostile, "anywhere", MTIME)
+    assert below(root) == {}
+
+
+def test_an_absolute_path_text_stays_below_the_target(root: Path, target: Target) -> None:
+    put(target, f"{root.parent}/outside/file", b"inside")
+    assert (root / str(root.parent)[1:] / "outside/file").read_bytes() == b"inside"
+
+
+@pytest.mark.parametrize("to", ["../outside", "folder"])
+def test_a_link_on_the_way_is_never_followed(root: Path, target: Target, to: str) -> None:
+    (root / "folder").mkdir()
+    (root / "link").symlink_to(to)
+    with pytest.raises(SourceError, match="cannot write /link/file: a file or a link") as caught:
+        put(target, "/link/file")
+    with pytest.raises(SourceError, match="/link/sub/deep"):
+        target.directory(PathText("/link/sub/deep"))
+    with pytest.raises(SourceError, match="/link/link"):
+        target.symlink(PathText("/link/link"), "x", MTIME)
+    assert "Move it away" in caught.value.hint
+    assert below(root) == {"folder": None, "link": None}
+
+
+def test_a_link_in_place_of_a_folder_is_neither_followed_nor_stamped(root: Path, target: Target) -> None:
+    (root / "link").symlink_to("../outside")
+    before = (root.parent / "outside").stat()
+    with pytest.raises(SourceError, match="/link"):
+        target.directory(PathText("/link"))
+    with pytest.raises(SourceError, match="/link"):
+        target.finish_directory(PathText("/link"), 0o700, MTIME)
+    after = (root.parent / "outside").stat()
+    assert (before.st_mode, before.st_mtime_ns) == (after.st_mode, after.st_mtime_ns)
+
+
+@pytest.mark.parametrize("to", ["../outside/file", "../outside/new", "nowhere"])
+def test_a_link_in_place_of_a_file_is_replaced_not_followed(root: Path, target: Target, to: str) -> None:
+    (root / "file").symlink_to(to)
+    put(target, "/file")
+    assert not (root / "file").is_symlink()
+    assert below(root) == {"file": b"content"}
+
+
+def test_a_link_from_the_same_backup_does_not_lead_out(root: Path, target: Target) -> None:
+    target.symlink(PathText("/exit"), "../outside", MTIME)
+    with pytest.raises(SourceError, match="/exit/file"):
+        put(target, "/exit/file", b"evil")
+    assert below(root) == {"exit": None}
+
+
+# --- in the way --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_in_place_of_a_file_or_link_is_an_error(root: Path, target: Target) -> None:
+    target.directory(PathText("/taken"))
+    with pytest.raises(SourceError, match="cannot write /taken: a folder stands in its place"):
+        put(target, "/taken")
+    with pytest.raises(SourceError, match="cannot write /taken: a folder stands in its place"):
+        target.symlink(PathText("/taken"), "x", MTIME)
+    assert below(root) == {"taken": None}
+
+
+def test_a_file_in_place_of_a_folder_is_an_error_and_the_rest_goes_on(root: Path, target: Target) -> None:
+    put(target, "/taken", b"kept")
+    with pytest.raises(SourceError, match="/taken/file"):
+        put(target, "/taken/file")
+    with pytest.raises(SourceError, match="/taken"):
+        target.directory(PathText("/taken"))
+    put(target, "/next")
+    assert below(root) == {"next": b"content", "taken": b"kept"}
+
+
+def test_a_name_that_the_file_system_refuses_is_named(root: Path, target: Target) -> None:
+    with pytest.raises(SourceError, match="File name too long"):
+        put(target, "/" + "n" * 256)
+    assert below(root) == {}
+
+
+# --- the target itself -------------------------------------------------------------------------------------
+
+
+def test_the_target_is_made_with_its_parents(root: Path) -> None:
+    with Target(root / "not" / "yet") as target:
+        put(target, "/file")
+    assert (root / "not/yet/file").read_bytes() == b"content"
+
+
+def test_a_target_that_is_a_file_is_an_error(root: Path) -> None:
+    root.write_bytes(b"")
+    with pytest.raises(SourceError, match=f"cannot restore into {root}"), Target(root):
+        pass
+
+
+def test_many_neighbouring_folders_need_few_descriptors(root: Path, target: Target) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(300):
+        put(target, f"/{number}/sub/file", b"%d" % number)
+    assert len(os.listdir("/proc/self/fd")) <= before + 70
+    put(target, "/0/sub/again")
+    assert len(below(root)) == 901
+
+
+def test_leaving_the_target_closes_everything(root: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    with Target(root) as target:
+        put(target, "/a/b/c")
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_threads_share_a_target(root: Path, target: Target) -> None:
+    def restore(worker: int) -> None:
+        for number in range(60):
+            put(target, f"/{number}/deep/{worker}", b"%d %d" % (number, worker))
+
+    threads = [threading.Thread(target=restore, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    files = {path: content for path, content in below(root).items() if content is not None}
+    assert files == {f"{n}/deep/{w}": b"%d %d" % (n, w) for n in range(60) for w in range(4)}
+
+
+def test_a_path_longer_than_the_system_takes_is_restored(root: Path, target: Target) -> None:
+    name = "n" * 250
+    path = f"/{name}" * 20
+    put(target, f"{path}/file")
+    with open_source(root, PathText(f"{path}/file"), follow_symlinks=False) as file:
+        assert file.read() == b"content"
