@@ -96,8 +96,7 @@ class Repository:
         tell = on_event or ignore_event
         client = self._client
         with self._writing():
-            settling.ensure_folder(client)
-            rest = settling.settle(client, take_over, tell)
+            rest = settling.settle_or_create(client, take_over, tell)
             manifest = planning.manifest_at(client, rest.head, tell)
             plan = plan or planning.plan_backup(client, manifest, allow_empty, tell)
             done = committing.commit_plan(client, plan, rest, manifest, tell)

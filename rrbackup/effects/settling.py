@@ -119,16 +119,16 @@ def _note_single_writer(client: Client, who: Signature, etag: str) -> SeenClaim:
     return SeenClaim(record, written.etag, written.version_id)
 
 
-def ensure_folder(client: Client) -> None:
-    """The first backup creates the folder of a directory store. One that is known and gone may not be mounted.
+def settle_or_create(client: Client, take_over: bool, on_event: OnEvent) -> Rest:
+    """Settle, where the first backup creates the folder of a directory store.
 
-    Raises StoreMissing.
+    A folder that this client has known and that is gone raises StoreMissing: its disk may not be mounted.
     """
-    if client.config.directory is None:
-        return
     try:
-        next(client.store.list_versions(client.control.names.claim), None)
+        return settle(client, take_over, on_event)
     except StoreMissing:
-        if client.local.known_head() is not None:
+        if client.config.directory is None or client.local.known_head() is not None:
             raise
-        client.store.prepare()
+    for sentence in client.store.prepare():
+        on_event(Notice(sentence))
+    return settle(client, take_over, on_event)

@@ -46,7 +46,10 @@ class Version:
 
 @frozen
 class BackupResult:
-    """What a backup did. `version_id` is None where nothing had changed; `uploaded` are files and bytes sent."""
+    """What a backup did. `version_id` is None where nothing had changed.
+
+    `unchanged` counts entries, `uploaded_files` and `uploaded_bytes` what was sent (duplicates are not).
+    """
 
     version_id: VersionId | None
     sequence: int | None
@@ -66,12 +69,14 @@ def backup_result(
     link: Link | None, unchanged: int, results: Iterable[FileResult], problems: tuple[Problem, ...]
 ) -> BackupResult:
     results = tuple(results)
-    sent = [r for r in results if isinstance(r, Settled) and r.uploaded]
+    settled = [r for r in results if isinstance(r, Settled)]
+    sent = [r for r in settled if r.uploaded]
+    changed = {change.entry.path for change in link.diff.changes} if link else set()
     return BackupResult(
         link.version_id if link else None,
         link.diff.sequence if link else None,
         Counts.of(link.diff.changes) if link else Counts(),
-        unchanged,
+        unchanged + sum(r.path not in changed for r in settled),
         len(sent),
         sum(r.content.size for r in sent),
         (*problems, *(r.problem for r in results if r.problem is not None)),
