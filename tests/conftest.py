@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the real servers.
+"""Fixtures for all tests: the real servers, and every store as a `world`.
 
 A server named in RRBACKUP_REQUIRE (comma-separated: `seaweedfs`, `moto`) must start, else the tests that need it fail;
 without that they are skipped. CI requires both.
@@ -6,13 +6,18 @@ without that they are skipped. CI requires both.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import servers
 from servers import S3Server
+from worlds import KINDS, SERVED, DirectoryWorld, MemoryWorld, World, s3_worlds
+
+from rrbackup.effects.memory import MemoryStore
+from rrbackup.effects.store import Store
 
 _SHARED = "RRBACKUP_TEST_SHARED"
 _LEADER = "RRBACKUP_TEST_LEADER"
@@ -52,6 +57,55 @@ def moto_server() -> Iterator[S3Server]:
         _give_up("moto", str(error))
     with servers.moto() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed_worlds(seaweed: S3Server) -> Callable[[], World]:
+    return s3_worlds(seaweed)
+
+
+@pytest.fixture(scope="session")
+def moto_worlds(moto_server: S3Server) -> Callable[[], World]:
+    return s3_worlds(moto_server)
+
+
+@pytest.fixture
+def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], World]:
+    """Makes a fresh world of the kind that it is given the name of."""
+    numbers = count()
+
+    def make(kind: str) -> World:
+        match kind:
+            case "memory":
+                return MemoryWorld(MemoryStore())
+            case "directory":
+                return DirectoryWorld.plain(tmp_path / f"store{next(numbers)}")
+            case "hashed":
+                return DirectoryWorld.hashed(tmp_path / f"store{next(numbers)}")
+            case _:
+                fixture = {"moto": "moto_worlds", "seaweedfs": "seaweed_worlds"}[kind]
+                worlds: Callable[[], World] = request.getfixturevalue(fixture)
+                return worlds()
+
+    return make
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, new_world: Callable[[str], World]) -> World:
+    """A fresh stretch of every store in turn."""
+    return new_world(request.param)
+
+
+@pytest.fixture
+def store(world: World) -> Store:
+    return world.store()
+
+
+@pytest.fixture(params=SERVED)
+def server(request: pytest.FixtureRequest) -> S3Server:
+    """Every real S3 server in turn."""
+    found: S3Server = request.getfixturevalue({"moto": "moto_server", "seaweedfs": "seaweed"}[request.param])
+    return found
 
 
 def _give_up(name: str, reason: str) -> NoReturn:

@@ -134,16 +134,23 @@ class _LocalHeader:
 
 
 def encode_local(manifest: LocalManifest) -> Iterator[bytes]:
-    """One JSON document, one entry a line in path order, closed by the SHA-256 of the lines."""
+    """One JSON document, one entry a line in path order, closed by the SHA-256 of all that stands before it."""
     digest = hashlib.sha256()
+    for line in _local_lines(manifest):
+        digest.update(line)
+        yield line
+    yield _CLOSING + digest.hexdigest().encode() + b'"}\n'
+
+
+_CLOSING = b'],"sha256":"'
+
+
+def _local_lines(manifest: LocalManifest) -> Iterator[bytes]:
     opening = _converter.unstructure(_LocalHeader(FORMAT, manifest.head))
     yield orjson.dumps(opening)[:-1] + b',"entries":[\n'
     last = len(manifest.entries) - 1
     for index, item in enumerate(manifest.entries):
-        line = orjson.dumps(_local_fields(item)) + (b",\n" if index < last else b"\n")
-        digest.update(line)
-        yield line
-    yield b'],"sha256":"' + digest.hexdigest().encode() + b'"}\n'
+        yield orjson.dumps(_local_fields(item)) + (b",\n" if index < last else b"\n")
 
 
 def _local_fields(item: LocalEntry) -> dict[str, Any]:
@@ -157,19 +164,15 @@ def _local_fields(item: LocalEntry) -> dict[str, Any]:
 
 def decode_local(data: bytes, name: str) -> LocalManifest:
     """Raises LocalStateError where the file is damaged or of another version: it is then to be rebuilt."""
+    lines, _, _ = data.rpartition(_CLOSING)
+    if not lines or data != lines + _CLOSING + sha256_hex(lines).encode() + b'"}\n':
+        raise LocalStateError(f"{name} is damaged, or from another version of rrbackup")
     try:
         document = _parse(data, name)
-        if document.get("format") != FORMAT or document.get("sha256") != _lines_digest(data):
-            raise LocalStateError(f"{name} is damaged, or from another version of rrbackup")
         head = _structure(document, _LocalHeader, name).head
         return LocalManifest(head, tuple(_local_entry(fields) for fields in document["entries"]))
     except (DamagedObject, AttributeError, KeyError, TypeError, ValueError) as error:
         raise LocalStateError(f"{name} cannot be read: {error}") from None
-
-
-def _lines_digest(data: bytes) -> str:
-    start, end = data.find(b"[\n") + 2, data.rfind(b"],")
-    return sha256_hex(data[start:end])
 
 
 def _local_entry(fields: dict[str, Any]) -> LocalEntry:

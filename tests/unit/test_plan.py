@@ -194,9 +194,7 @@ def test_the_catalogue_leaves_out_format_1_and_tells_words_apart() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("path", "above"), [("/a", []), ("/a/b", ["/a"]), ("/a/b/c", ["/a/b", "/a"])]
-)
+@pytest.mark.parametrize(("path", "above"), [("/a", []), ("/a/b", ["/a"]), ("/a/b/c", ["/a/b", "/a"])])
 def test_folders_above(path: str, above: list[str]) -> None:
     assert list(folders_above(path)) == above
 
@@ -215,9 +213,7 @@ paths = st.lists(st.sampled_from(["a", "b", "a.b", "a-", "c"]), min_size=1, max_
 def test_pairing_is_the_union_in_path_order(left: set[str], right: set[str]) -> None:
     old = [stored(path) for path in sorted(left, key=path_order)]
     new = [scanned(path) for path in sorted(right, key=path_order)]
-    seen = [
-        (before.entry.path if before else None, now.path if now else None) for before, now in pair_up(old, new)
-    ]
+    seen = [(before.entry.path if before else None, now.path if now else None) for before, now in pair_up(old, new)]
     assert [a or b for a, b in seen] == sorted(left | right, key=path_order)
     assert all((a in left or a is None) and (b in right or b is None) and (a == b or None in (a, b)) for a, b in seen)
     assert {a for a, _ in seen if a} == left

@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,16 +50,18 @@ def make(base: Path, *paths: str) -> None:
 
 
 @contextmanager
-def as_ordinary_user() -> Iterator[None]:
-    """Root may read everything, so step down for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
+def closed(path: Path, mode: int = 0) -> Iterator[None]:
+    """With these permissions, and not as root, to whom permissions mean nothing."""
+    is_root = os.geteuid() == 0
+    path.chmod(mode)
+    if is_root:
+        os.seteuid(65534)
     try:
         yield
     finally:
-        os.seteuid(0)
+        if is_root:
+            os.seteuid(0)
+        path.chmod(0o755)
 
 
 @pytest.fixture
@@ -186,8 +187,7 @@ def test_ignored_files_and_folders_are_left_out(tmp_path: Path) -> None:
 
 def test_an_ignored_folder_is_not_entered(here: Path) -> None:
     make(here, "secret/file")
-    (here / "secret").chmod(0)
-    with as_ordinary_user():
+    with closed(here / "secret"):
         assert found(here, options("/secret")) == []
 
 
@@ -216,17 +216,14 @@ def test_pipes_sockets_and_devices_are_reported_and_passed_over(
 
 def test_a_folder_that_cannot_be_listed_is_one_problem(here: Path) -> None:
     make(here, "a", "closed/inside", "z")
-    (here / "closed").chmod(0)
-    with as_ordinary_user():
+    with closed(here / "closed"):
         assert found(here) == [("/a", FILE), ("/closed", UNREADABLE), ("/z", FILE)]
 
 
 def test_what_can_be_listed_but_not_looked_at_is_a_problem_each(here: Path) -> None:
     make(here, "shown/file", "shown/folder/deep")
-    (here / "shown").chmod(0o444)
-    with as_ordinary_user():
+    with closed(here / "shown", 0o444):
         assert found(here) == [("/shown/file", UNREADABLE), ("/shown/folder", UNREADABLE)]
-    (here / "shown").chmod(0o755)
 
 
 def test_a_missing_base_is_an_error_of_its_own(tmp_path: Path) -> None:
@@ -243,8 +240,7 @@ def test_a_base_that_is_a_file_is_an_error(tmp_path: Path) -> None:
 
 def test_a_base_that_cannot_be_read_is_an_error(here: Path) -> None:
     make(here, "closed/file")
-    (here / "closed").chmod(0)
-    with as_ordinary_user(), pytest.raises(SourceError, match="closed: Permission denied"):
+    with closed(here / "closed"), pytest.raises(SourceError, match="closed: Permission denied"):
         found(here / "closed")
 
 
@@ -314,16 +310,15 @@ def test_a_link_back_to_a_folder_above_is_reported_once(tmp_path: Path, target: 
     assert found(tmp_path) == [("/a/b/back", CYCLE), ("/a/b/file", FILE)]
 
 
+def test_a_link_to_a_folder_beside_is_no_cycle(tmp_path: Path) -> None:
+    make(tmp_path, "a/b/file", "z/")
+    (tmp_path / "z/link").symlink_to("../a/b")
+    assert found(tmp_path) == [("/a/b/file", FILE), ("/z/link/file", FILE)]
+
+
 def test_a_link_to_itself_is_reported_as_a_cycle(tmp_path: Path) -> None:
     (tmp_path / "self").symlink_to("self")
     assert found(tmp_path) == [("/self", CYCLE)]
-
-
-def test_two_links_to_one_folder_are_no_cycle(tmp_path: Path) -> None:
-    make(tmp_path, "a/file")
-    (tmp_path / "b").symlink_to("a")
-    (tmp_path / "c").symlink_to("a")
-    assert found(tmp_path) == [("/a/file", FILE), ("/b/file", FILE), ("/c/file", FILE)]
 
 
 def test_more_links_on_the_way_than_the_system_follows_in_one_path(tmp_path: Path) -> None:
@@ -399,8 +394,10 @@ def test_neither_depth_nor_the_length_of_a_path_is_limited(deep: Path, follow: b
 
 def test_a_pipe_in_place_of_a_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    before = os.listdir("/proc/self/fd")
     with pytest.raises(SourceError, match="/pipe: it is not a file any more"):
         open_source(tmp_path, PathText("/pipe"), follow_symlinks=True)
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
@@ -417,7 +414,5 @@ def test_a_link_is_not_opened_where_links_are_not_followed(tmp_path: Path) -> No
 
 def test_a_file_that_may_not_be_read_is_named(here: Path) -> None:
     make(here, "mine")
-    (here / "mine").chmod(0)
-    with as_ordinary_user(), pytest.raises(SourceError, match="/mine: Permission denied"):
+    with closed(here / "mine"), pytest.raises(SourceError, match="/mine: Permission denied"):
         open_source(here, PathText("/mine"), follow_symlinks=True)
-    assert stat.S_IMODE((here / "mine").stat().st_mode) == 0
