@@ -1,1 +1,187 @@
-"""rrbackup: versioning file backup to S3, as a library."""
+"""rrbackup: versioning file backup to S3, as a library.
+
+    import rrbackup
+
+    config = rrbackup.load_config("configuration.json")
+    with rrbackup.open_repository(config) as repository:
+        print(repository.backup())
+
+The rule: what stands in `__all__` is the public interface, and nothing else. A name is fetched from its module when it
+is first used, so that importing the package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rrbackup.api import Repository, open_repository
+    from rrbackup.config import Config, CryptoSettings, DirectorySettings, S3Settings, load_config, parse_config
+    from rrbackup.errors import (
+        AccessDenied,
+        BasePathEmpty,
+        BasePathMissing,
+        Busy,
+        ClientAtWork,
+        ConditionFailed,
+        ConfigError,
+        DamagedChain,
+        DamagedObject,
+        HeadDeleted,
+        LocalLockHeld,
+        LocalStateError,
+        ModeError,
+        NoSuchVersion,
+        NotVersioned,
+        ObjectMissing,
+        OutcomeUnknown,
+        RRBackupError,
+        RepositoryError,
+        SourceError,
+        StalePlan,
+        StoreError,
+        StoreMissing,
+        StoreUnavailable,
+        StoreWentBack,
+        TransactionLost,
+        UnsupportedFormat,
+        UsageError,
+    )
+    from rrbackup.events import (
+        BytesMoved,
+        DownloadPlanned,
+        Event,
+        FileDone,
+        Notice,
+        OnEvent,
+        PlanMade,
+        ProblemFound,
+        Published,
+        Scanning,
+    )
+    from rrbackup.pure.filters import parse_filter_lines
+    from rrbackup.pure.format2 import decode_plan, encode_plan
+    from rrbackup.pure.model import (
+        Change,
+        Entry,
+        EntryType,
+        HeadRef,
+        Mode,
+        ObjectRef,
+        PathText,
+        Problem,
+        ProblemKind,
+        Status,
+        VersionId,
+        VersionRef,
+        Word,
+    )
+    from rrbackup.pure.names import path_bytes, path_text
+    from rrbackup.pure.pipeline import PipelineRule
+    from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned, Reason
+    from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+
+__all__ = [
+    "AccessDenied",
+    "BackupPlan",
+    "BackupResult",
+    "BasePathEmpty",
+    "BasePathMissing",
+    "Busy",
+    "BytesMoved",
+    "Candidate",
+    "Change",
+    "ClientAtWork",
+    "CollectResult",
+    "ConditionFailed",
+    "Config",
+    "ConfigError",
+    "Counts",
+    "CryptoSettings",
+    "DamagedChain",
+    "DamagedObject",
+    "Detection",
+    "DirectorySettings",
+    "DownloadPlanned",
+    "DownloadResult",
+    "Entry",
+    "EntryType",
+    "Event",
+    "FileDone",
+    "HeadDeleted",
+    "HeadRef",
+    "LocalLockHeld",
+    "LocalStateError",
+    "Mode",
+    "ModeError",
+    "NoSuchVersion",
+    "NotVersioned",
+    "Notice",
+    "ObjectMissing",
+    "ObjectRef",
+    "OnEvent",
+    "OutcomeUnknown",
+    "PathText",
+    "PipelineRule",
+    "PlanMade",
+    "Planned",
+    "Problem",
+    "ProblemFound",
+    "ProblemKind",
+    "Published",
+    "RRBackupError",
+    "Reason",
+    "Repository",
+    "RepositoryError",
+    "S3Settings",
+    "Scanning",
+    "SourceError",
+    "StalePlan",
+    "Status",
+    "StoreError",
+    "StoreMissing",
+    "StoreUnavailable",
+    "StoreWentBack",
+    "TransactionLost",
+    "UnsupportedFormat",
+    "UsageError",
+    "Version",
+    "VersionId",
+    "VersionRef",
+    "Word",
+    "decode_plan",
+    "encode_plan",
+    "load_config",
+    "open_repository",
+    "parse_config",
+    "parse_filter_lines",
+    "path_bytes",
+    "path_text",
+]
+
+# Lightest first: looking for an error imports neither the configuration's parser nor a store.
+_MODULES = (
+    "rrbackup.errors",
+    "rrbackup.pure.model",
+    "rrbackup.events",
+    "rrbackup.pure.names",
+    "rrbackup.pure.filters",
+    "rrbackup.pure.pipeline",
+    "rrbackup.pure.plan",
+    "rrbackup.pure.report",
+    "rrbackup.pure.format2",
+    "rrbackup.config",
+    "rrbackup.api",
+)
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        for module in map(import_module, _MODULES):
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -19,7 +19,7 @@ from rrbackup.effects.contents import Contents
 from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.reading import Clock, SourceReader, Whole, read_through, read_whole
 from rrbackup.effects.store import Store, Stored
-from rrbackup.errors import SourceError
+from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
 from rrbackup.pure.labels import object_labels
 from rrbackup.pure.model import ObjectRef, Problem, ProblemKind, VersionRef
@@ -120,6 +120,8 @@ class BackupTransfer:
             with self._opened(candidate) as reader:
                 content = read_through(reader)
                 stable = reader.stable
+        except BasePathMissing:
+            raise
         except SourceError as error:
             return _failed(candidate, error)
         return self._known(candidate, content) if stable else None
@@ -129,6 +131,8 @@ class BackupTransfer:
         result: FileResult
         try:
             result = self._send(candidate, attempts)
+        except BasePathMissing:
+            raise
         except SourceError as error:
             result = _failed(candidate, error)
         result = evolve(result, leftovers=tuple(attempts.leftovers), doubtful=attempts.doubtful)

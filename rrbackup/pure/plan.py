@@ -292,7 +292,7 @@ class _Keeper:
 
     @cached_property
     def _files(self) -> frozenset[str]:
-        return frozenset(s.path for s in self.scanned)
+        return frozenset(s.path for s in self.scanned if s.type is not EntryType.DIRECTORY)
 
     @cached_property
     def _folders(self) -> frozenset[str]:

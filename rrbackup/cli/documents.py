@@ -1,0 +1,114 @@
+"""What `--json` prints: from the library's values to the documents that docs and scripts rely on.
+
+The rule: names and meaning of what is here do not change; more may be added. Sizes are bytes, times nanoseconds,
+except `created`, which is ISO 8601 in UTC. A member that an entry does not have is left out.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rrbackup.cli.json_stream import Rows
+from rrbackup.cli.texts import iso_utc
+from rrbackup.pure.model import Change, Entry, ObjectRef, Problem, VersionId
+from rrbackup.pure.plan import BackupPlan
+from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+
+Document = dict[str, object]
+
+
+def versions(found: Iterable[Version]) -> Document:
+    return {"versions": Rows(map(_version, found))}
+
+
+def _version(version: Version) -> Document:
+    return {
+        "version_id": version.version_id,
+        "sequence": version.sequence,
+        "created": iso_utc(version.created_ns),
+        "host": version.host,
+        **_counts(version.counts),
+    }
+
+
+def _counts(counts: Counts) -> Document:
+    return {"new": counts.new, "changed": counts.changed, "deleted": counts.deleted, "bytes": counts.bytes}
+
+
+def files(version_id: VersionId, entries: Iterable[Entry]) -> Document:
+    return {"version_id": version_id, "files": Rows(map(_entry, entries))}
+
+
+def changes(version_id: VersionId, found: Iterable[Change]) -> Document:
+    rows = ({"status": change.status, **_entry(change.entry)} for change in found)
+    return {"version_id": version_id, "changes": Rows(rows)}
+
+
+def _entry(entry: Entry) -> Document:
+    row: Document = {
+        "path": entry.path,
+        "type": entry.type,
+        "size": entry.size,
+        "mtime_ns": entry.mtime_ns,
+        "mode": entry.mode,
+        "target": entry.target,
+        "sha256": entry.sha256,
+        **(_object(entry.object) if entry.object else {}),
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _object(ref: ObjectRef) -> Document:
+    return {
+        "key": ref.key,
+        "object_version_id": ref.version_id,
+        "stored_size": ref.stored_size,
+        "format": ref.format,
+        "pipeline": ref.applied,
+    }
+
+
+def backup(result: BackupResult) -> Document:
+    return {
+        "version_id": result.version_id,
+        "sequence": result.sequence,
+        **_counts(result.counts),
+        "unchanged": result.unchanged,
+        "uploaded_files": result.uploaded_files,
+        "uploaded_bytes": result.uploaded_bytes,
+        "problems": _problems(result.problems),
+    }
+
+
+def plan(made: BackupPlan) -> Document:
+    candidates = ({"path": c.path, "size": c.size, "reason": c.reason} for c in made.candidates)
+    planned = (
+        {"path": p.change.entry.path, "status": p.change.status, "reason": p.reason} for p in made.planned
+    )
+    return {
+        "head": made.head.version_id if made.head else None,
+        "candidates": Rows(candidates),
+        "changes": Rows(planned),
+        "unchanged": made.unchanged,
+        "problems": _problems(made.problems),
+    }
+
+
+def download(result: DownloadResult) -> Document:
+    return {
+        "version_id": result.version_id,
+        "files": result.files,
+        "bytes": result.bytes,
+        "problems": _problems(result.problems),
+    }
+
+
+def _problems(problems: Iterable[Problem]) -> Rows:
+    return Rows({"path": p.path, "kind": p.kind, "detail": p.detail} for p in problems)
+
+
+def collection(result: CollectResult) -> Document:
+    return {"deleted": Rows([ref.key, ref.version_id] for ref in result.deleted)}
+
+
+def initialised(config: Path, created: bool, done: Sequence[str]) -> Document:
+    return {"config": str(config), "created": created, "done": list(done)}

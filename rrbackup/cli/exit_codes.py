@@ -1,0 +1,49 @@
+"""What the process ends with: one table from errors to exit codes.
+
+The rule: the first row whose class fits decides, and what fits none has failed. Scripts rely on these numbers.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+import click
+
+from rrbackup.errors import Busy, ConfigError, NoSuchVersion, StoreMissing, UsageError
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    MISSING = 10
+    BUSY = 11
+    PASSWORD = 12
+    INTERRUPTED = 130
+
+
+MEANINGS: Mapping[ExitCode, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "failed; the message says why, and nothing was committed",
+    ExitCode.USAGE: "the command or the configuration makes no sense",
+    ExitCode.INCOMPLETE: "done, but some files could not be read or restored; each is named",
+    ExitCode.MISSING: "no such bucket, directory or version",
+    ExitCode.BUSY: "another client is at work, or has won",
+    ExitCode.PASSWORD: "wrong password",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+_TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    (click.Abort, ExitCode.INTERRUPTED),
+    (click.UsageError, ExitCode.USAGE),
+    (UsageError, ExitCode.USAGE),
+    (ConfigError, ExitCode.USAGE),
+    (StoreMissing, ExitCode.MISSING),
+    (NoSuchVersion, ExitCode.MISSING),
+    (Busy, ExitCode.BUSY),
+)
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    return next((code for kind, code in _TABLE if isinstance(error, kind)), ExitCode.FAILED)

@@ -1,0 +1,83 @@
+"""What went wrong, for people and for programs: from any exception to one value, and from that to text or JSON.
+
+The rule: nobody but a developer sees a traceback. What is not an error of rrbackup's own tree is a bug, and says so.
+"""
+
+from collections.abc import Mapping
+
+import click
+from attrs import frozen
+
+from rrbackup.cli.exit_codes import ExitCode, exit_code_of
+from rrbackup.cli.output import Output
+from rrbackup.errors import ConfigError, RRBackupError, UsageError
+
+_AFTER_INTERRUPTION: Mapping[str, str] = {
+    "backup": "a commit exists as a whole or not at all; the next backup takes back what this one left, "
+    "and begins again",
+    "download": "the files that were finished are complete; run it again for the others",
+    "init": "run it again; what was done already is not done twice",
+}
+_ANY_OTHER = "the last commit is as it was; the next run that writes ends what this one left open"
+
+
+@frozen
+class Failure:
+    """`type` is the name of the error's class, `problems` the faults of a configuration."""
+
+    type: str
+    message: str
+    hint: str
+    exit_code: ExitCode
+    problems: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, object]:
+        error = {
+            "type": self.type,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code.value,
+        }
+        return {"error": {**error, "problems": self.problems} if self.problems else error}
+
+    def tell(self, output: Output) -> None:
+        output.error(self.message)
+        if self.hint:
+            output.hint(self.hint)
+
+
+def failure_of(error: BaseException, command: str) -> Failure:
+    """`command` is the name of the command that was under way."""
+    message, hint = _words(error, command)
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return Failure(_type(error), message, hint, exit_code_of(error), problems)
+
+
+def _type(error: BaseException) -> str:
+    match error:
+        case click.UsageError():
+            return UsageError.__name__
+        case KeyboardInterrupt() | click.Abort():
+            return "Interrupted"
+        case _:
+            return type(error).__name__
+
+
+def _words(error: BaseException, command: str) -> tuple[str, str]:
+    match error:
+        case RRBackupError():
+            return error.message, error.hint
+        case click.ClickException():
+            return error.format_message(), _usage_hint(error)
+        case KeyboardInterrupt() | click.Abort():
+            return "interrupted", _AFTER_INTERRUPTION.get(command, _ANY_OTHER)
+        case _:
+            hint = "please report it, with what the same command prints with -v"
+            return f"{type(error).__name__}: {error} (this is a bug in rrbackup)", hint
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"see {context.command_path if context else 'rrbackup'} -h"
+
+

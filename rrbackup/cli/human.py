@@ -1,0 +1,157 @@
+"""What people read: from the library's values to lines of text.
+
+The rule: ids and paths are always whole, one thing stands on one line, and a path comes last, so that lines can be
+cut by columns. Nothing here depends on a terminal.
+"""
+
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+
+from rrbackup.cli.texts import counted, human_bytes, local_time, mode_text
+from rrbackup.pure.model import Change, Entry, EntryType, ObjectRef, Status
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+
+VERSION_COLUMNS = ("time", "version id", "number", "new", "changed", "deleted", "size", "host")
+"""The columns of `version_cells`."""
+
+_KINDS = {
+    EntryType.FILE: stat.S_IFREG,
+    EntryType.DIRECTORY: stat.S_IFDIR,
+    EntryType.SYMLINK: stat.S_IFLNK,
+}
+
+
+# --- listings ----------------------------------------------------------------------------------------------
+
+
+def version_cells(version: Version) -> tuple[str, ...]:
+    counts = version.counts
+    return (
+        local_time(version.created_ns),
+        version.version_id,
+        f"#{version.sequence}",
+        f"+{counts.new}",
+        f"~{counts.changed}",
+        f"-{counts.deleted}",
+        human_bytes(counts.bytes),
+        version.host,
+    )
+
+
+def version_lines(versions: Iterable[Version]) -> Iterator[str]:
+    """Aligned columns; all but the first two and the last stand to the right."""
+    rows = [version_cells(version) for version in versions]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for time, version_id, *middle, host in rows:
+        numbers = "  ".join(cell.rjust(width) for cell, width in zip(middle, widths[2:-1], strict=True))
+        yield f"{time.ljust(widths[0])}  {version_id.ljust(widths[1])}  {numbers}  {host}"
+
+
+def entry_lines(entries: Iterable[Entry], *, verbose: bool) -> Iterator[str]:
+    """One line for each entry; `verbose` adds a second one that says where its content is stored."""
+    for entry in entries:
+        yield _entry_line(entry)
+        if verbose and entry.object is not None:
+            yield _object_line(entry.object)
+
+
+def change_lines(changes: Iterable[Change], *, verbose: bool) -> Iterator[str]:
+    for change in changes:
+        yield f"{change.status:<7}  {_entry_line(change.entry)}"
+        if verbose and change.entry.object is not None:
+            yield _object_line(change.entry.object)
+
+
+def _entry_line(entry: Entry) -> str:
+    arrow = f" -> {entry.target}" if entry.target is not None else ""
+    mode = mode_text(_KINDS[entry.type], entry.mode)
+    return f"{mode}  {entry.size:>14}  {local_time(entry.mtime_ns)}  {entry.path}{arrow}"
+
+
+def _object_line(ref: ObjectRef) -> str:
+    pipeline = "+".join(ref.applied) or "as it is"
+    return f"    {ref.key}  version {ref.version_id}  {ref.stored_size} bytes, stored {pipeline}"
+
+
+# --- a plan ------------------------------------------------------------------------------------------------
+
+
+def plan_lines(plan: BackupPlan) -> Iterator[str]:
+    """What would be done to each path, and why; then the sum."""
+    yield from map(_candidate_line, plan.candidates)
+    yield from map(_planned_line, plan.planned)
+    yield _plan_sum(plan)
+
+
+def _candidate_line(candidate: Candidate) -> str:
+    # Content of that size is known, so the file may turn out unchanged or a duplicate.
+    verb = "read" if candidate.known_size else "upload"
+    return _plan_line(verb, human_bytes(candidate.size), candidate.path, candidate.reason)
+
+
+def _planned_line(planned: Planned) -> str:
+    verb = "delete" if planned.change.status is Status.DELETED else "record"
+    return _plan_line(verb, "", planned.change.entry.path, planned.reason)
+
+
+def _plan_line(verb: str, size: str, path: str, reason: str) -> str:
+    return f"{verb:<6}  {size:>10}  {path}  ({reason})"
+
+
+def _plan_sum(plan: BackupPlan) -> str:
+    if plan.empty:
+        return f"a backup would do nothing: {_unchanged(plan.unchanged)}"
+    read = counted(len(plan.candidates), "file", "files")
+    other = counted(len(plan.planned), "other change", "other changes")
+    return (
+        f"a backup would read {read} ({human_bytes(plan.bytes_to_read)}) and record {other}; "
+        f"{_unchanged(plan.unchanged)}"
+    )
+
+
+# --- results -----------------------------------------------------------------------------------------------
+
+
+def backup_lines(result: BackupResult) -> Iterator[str]:
+    if result.version_id is None:
+        yield f"nothing to commit: {_unchanged(result.unchanged)}"
+        return
+    yield f"backed up: {_counts(result.counts)}; {_unchanged(result.unchanged)}"
+    sent = counted(result.uploaded_files, "file", "files")
+    yield f"uploaded:  {sent}, {human_bytes(result.uploaded_bytes)}"
+    yield f"version:   {result.version_id} (#{result.sequence})"
+
+
+def _counts(counts: Counts) -> str:
+    return f"{counts.new} new, {counts.changed} changed, {counts.deleted} deleted"
+
+
+def _unchanged(count: int) -> str:
+    return f"{count} unchanged"
+
+
+def download_lines(result: DownloadResult, target: str) -> Iterator[str]:
+    wrote = counted(result.files, "entry", "entries")
+    yield f"downloaded {wrote}, {human_bytes(result.bytes)}, into {target}"
+    yield f"version:   {result.version_id}"
+
+
+def collection_lines(result: CollectResult, *, verbose: bool) -> Iterator[str]:
+    if verbose:
+        yield from (f"{ref.key}  {ref.version_id}" for ref in result.deleted)
+    if not result.deleted:
+        yield "nothing to delete: every version that is stored belongs to a commit"
+        return
+    yield f"deleted {counted(len(result.deleted), 'version', 'versions')} that no commit refers to"
+
+
+def incomplete(count: int, consequence: str) -> str:
+    return f"incomplete: {counted(count, 'path', 'paths')} could not be dealt with; {consequence}"
+
+
+def prepared_lines(config: str, created: bool, done: Sequence[str]) -> Iterator[str]:
+    yield f"wrote the configuration {config}" if created else f"the configuration {config} stays as it is"
+    yield from done
+    if not done:
+        yield "nothing to do: the store was ready already"

@@ -1,0 +1,125 @@
+"""What needs a terminal: a table, and the progress of a long operation. Imports rich, so it is imported only there."""
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
+
+from rrbackup.cli.human import VERSION_COLUMNS, version_cells
+from rrbackup.cli.listening import Teller
+from rrbackup.cli.texts import counted, shown
+from rrbackup.events import BytesMoved, DownloadPlanned, Event, FileDone, PlanMade, ProblemFound, Scanning
+from rrbackup.pure.report import Version
+
+_NUMBERS = slice(2, -1)
+
+
+def print_versions(versions: Iterable[Version], stream: TextIO) -> None:
+    """A table; in a narrow terminal an id goes on in the next line rather than being cut."""
+    right = VERSION_COLUMNS[_NUMBERS]
+    columns = [
+        Column(name, justify="right" if name in right else "left", overflow="fold") for name in VERSION_COLUMNS
+    ]
+    table = Table(*columns, box=None, pad_edge=False)
+    for version in versions:
+        table.add_row(*(Text(shown(cell)) for cell in version_cells(version)))
+    Console(file=stream, highlight=False).print(table)
+
+
+class ProgressDisplay:
+    """Shows files, bytes, rate and time left while events come in; what there is to say is printed above it."""
+
+    def __init__(self, stream: TextIO, *, verbose: bool) -> None:
+        self._console = Console(file=stream, highlight=False)
+        self._tell = Teller(self._note, verbose)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task: TaskID = self._progress.add_task("looking", total=None)
+        self._count = _Count()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def _note(self, text: str) -> None:
+        self._console.print(Text(f"rrbackup: {shown(text)}"), soft_wrap=True)
+
+    def __call__(self, event: Event) -> None:
+        self._tell(event)
+        count = self._count
+        match event:
+            case Scanning(found=found):
+                self._progress.update(self._task, description=f"scanning: {found} entries")
+                return
+            case PlanMade(files=files, size=size) | DownloadPlanned(files=files, size=size):
+                count.expect(files, size)
+            case BytesMoved(path=path, count=moved):
+                count.move(path, moved)
+            case FileDone(path=path, size=size):
+                count.finish(path, size)
+            case ProblemFound(problem=problem):
+                count.finish(problem.path, 0)
+            case _:
+                return
+        self._progress.update(
+            self._task, total=count.total, completed=count.bytes, description=count.description
+        )
+
+
+class _Count:
+    """How far it has come. A file may be read twice, so while it is read, its bytes count at most up to the sum."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._files = 0
+        self._done = 0
+        self._finished = 0
+        self._moving: dict[str, int] = {}
+
+    def expect(self, files: int, size: int) -> None:
+        self._files, self.total = files, size
+        self._done = self._finished = 0
+
+    def move(self, path: str, count: int) -> None:
+        self._moving[path] = self._moving.get(path, 0) + count
+
+    def finish(self, path: str, size: int) -> None:
+        self._moving.pop(path, None)
+        self._done += 1
+        self._finished += size
+
+    @property
+    def bytes(self) -> int:
+        return min(self.total, self._finished + sum(self._moving.values()))
+
+    @property
+    def description(self) -> str:
+        return f"{self._done} of {counted(self._files, 'file', 'files')}"

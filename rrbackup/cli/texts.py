@@ -1,0 +1,60 @@
+"""Numbers, times and foreign texts as people read them.
+
+The rule: what comes out of a store may be hostile, so no control character of it reaches a terminal, and a time
+that no calendar has is shown as the number that it is.
+"""
+
+import re
+import stat
+from datetime import UTC, datetime, tzinfo
+
+_NS = 1_000_000_000
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def shown(text: str) -> str:
+    """One line that no terminal takes for a command."""
+    return _CONTROL.sub("?", text)
+
+
+def human_bytes(count: int) -> str:
+    """`1536` gives `1.5 KiB`."""
+    if count < 1024:
+        return f"{count} B"
+    value, unit = float(count), "B"
+    for unit in _UNITS:
+        value /= 1024
+        # What would be rounded up to 1024.0 is one of the next unit.
+        if value < 1023.95:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def local_time(time_ns: int) -> str:
+    """Seconds in the local time zone."""
+    found = _moment(time_ns, None)
+    return found.strftime("%Y-%m-%d %H:%M:%S") if found else f"{time_ns} ns"
+
+
+def iso_utc(time_ns: int) -> str:
+    """ISO 8601 with microseconds, in UTC."""
+    found = _moment(time_ns, UTC)
+    return found.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if found else f"{time_ns} ns"
+
+
+def _moment(time_ns: int, zone: tzinfo | None) -> datetime | None:
+    seconds, rest = divmod(time_ns, _NS)
+    try:
+        return datetime.fromtimestamp(seconds, zone).replace(microsecond=rest // 1000)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def mode_text(kind: int, mode: int) -> str:
+    """The way `ls -l` shows it; `kind` is one of the `stat.S_IF…` constants."""
+    return stat.filemode(kind | stat.S_IMODE(mode))
