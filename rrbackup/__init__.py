@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rrbackup.api import Repository, open_repository
-    from rrbackup.config import Config, CryptoSettings, DirectorySettings, S3Settings, load_config, parse_config
+    from rrbackup.config import (
+        Config,
+        CryptoSettings,
+        DirectorySettings,
+        S3Settings,
+        load_config,
+        parse_config,
+    )
     from rrbackup.errors import (
         AccessDenied,
         BasePathEmpty,
@@ -34,8 +41,8 @@ if TYPE_CHECKING:
         NotVersioned,
         ObjectMissing,
         OutcomeUnknown,
-        RRBackupError,
         RepositoryError,
+        RRBackupError,
         SourceError,
         StalePlan,
         StoreError,

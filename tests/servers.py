@@ -6,6 +6,7 @@ file lock and writes down where it is. It ends with the process that leads the s
 
 import fcntl
 import json
+import logging
 import os
 import random
 import shutil
@@ -112,6 +113,7 @@ def end_shared(shared: Path) -> None:
 def moto() -> Iterator[S3Server]:
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

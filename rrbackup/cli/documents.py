@@ -5,7 +5,6 @@ except `created`, which is ISO 8601 in UTC. A member that an entry does not have
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
@@ -110,5 +109,5 @@ def collection(result: CollectResult) -> Document:
     return {"deleted": Rows([ref.key, ref.version_id] for ref in result.deleted)}
 
 
-def initialised(config: Path, created: bool, done: Sequence[str]) -> Document:
-    return {"config": str(config), "created": created, "done": list(done)}
+def initialised(config: str, created: bool, done: Sequence[str]) -> Document:
+    return {"config": config, "created": created, "done": list(done)}

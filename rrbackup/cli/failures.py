@@ -53,6 +53,10 @@ def failure_of(error: BaseException, command: str) -> Failure:
     return Failure(_type(error), message, hint, exit_code_of(error), problems)
 
 
+def is_bug(error: BaseException) -> bool:
+    return not isinstance(error, RRBackupError | click.ClickException | click.Abort | KeyboardInterrupt)
+
+
 def _type(error: BaseException) -> str:
     match error:
         case click.UsageError():
@@ -79,5 +83,3 @@ def _words(error: BaseException, command: str) -> tuple[str, str]:
 def _usage_hint(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"see {context.command_path if context else 'rrbackup'} -h"
-
-

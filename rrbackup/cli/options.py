@@ -4,8 +4,8 @@ The rule: they may stand before the command or after it. Each occurrence writes 
 click shares between the program and its command, so the last one that was given counts.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+import re
+from collections.abc import Sequence
 
 import click
 from attrs import frozen
@@ -13,8 +13,7 @@ from attrs import frozen
 DEFAULT_CONFIG = "configuration.json"
 
 _PREFIX = "rrbackup."
-
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
+_BEFORE_VALUE = re.compile(r"-[qv]*c|--c|--config")
 
 
 @frozen
@@ -26,10 +25,8 @@ class GlobalOptions:
 
     @classmethod
     def of(cls, context: click.Context) -> "GlobalOptions":
-        given = {
-            name.removeprefix(_PREFIX): value for name, value in context.meta.items() if name.startswith(_PREFIX)
-        }
-        return cls(**given)
+        given = context.meta.items()
+        return cls(**{name.removeprefix(_PREFIX): value for name, value in given if name.startswith(_PREFIX)})
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -37,11 +34,54 @@ def _remember(context: click.Context, parameter: click.Parameter, value: object)
         context.meta[f"{_PREFIX}{parameter.name}"] = value
 
 
-_OPTIONS = (
-    click.option(
-        "--c", "-c", "--config", "config", metavar="FILE", help=f"The configuration. Default: {DEFAULT_CONFIG}."
+def _print_version(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value:
+        # takes longer to import than everything else that this needs
+        from importlib.metadata import version
+
+        click.echo(f"rrbackup {version('rrbackup')}")
+        context.exit()
+
+
+def _flag(names: Sequence[str], text: str) -> click.Option:
+    return click.Option(names, is_flag=True, expose_value=False, callback=_remember, help=text)
+
+
+GLOBAL_OPTIONS: tuple[click.Parameter, ...] = (
+    click.Option(
+        ["--c", "-c", "--config", "config"],
+        metavar="FILE",
+        expose_value=False,
+        callback=_remember,
+        help=f"The configuration; {DEFAULT_CONFIG} in the working folder if not given.",
     ),
-    click.option("--json", is_flag=True, help="Print one JSON document to standard output, errors included."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress, notices, warnings and summaries."),
-    click.option("-v", "--verbose", is_flag=True, help="More details; with a bug, its traceback."),
+    _flag(["--json"], "Print one JSON document to standard output, errors included."),
+    _flag(["-q", "--quiet"], "No progress, notices, warnings and summaries."),
+    _flag(["-v", "--verbose"], "More details; for a bug, its traceback."),
+    click.Option(
+        ["--version", "print_version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_version,
+        help="Print the version of rrbackup and stop.",
+    ),
 )
+
+
+class WithGlobalOptions(click.Command):
+    """A command that has them."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *GLOBAL_OPTIONS]
+
+
+def command_in(args: Sequence[str]) -> str | None:
+    """The first word that is neither an option nor the value of one; None where no command is named."""
+    words = iter(args)
+    for word in words:
+        if _BEFORE_VALUE.fullmatch(word):
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None

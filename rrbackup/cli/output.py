@@ -21,7 +21,9 @@ _RED, _YELLOW, _PLAIN = "\x1b[1;31m", "\x1b[33m", "\x1b[0m"
 class Output:
     """The two streams. None stands for one that was closed before the program began."""
 
-    def __init__(self, out: TextIO | None, err: TextIO | None, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, out: TextIO | None, err: TextIO | None, environ: Mapping[str, str] = os.environ
+    ) -> None:
         self._out = _forgiving(out)
         self._err = _forgiving(err)
         self._environ = environ
@@ -84,6 +86,9 @@ class Output:
 
     def warning(self, text: str) -> None:
         self._say(_YELLOW, "warning: ", text)
+
+    def problem(self, text: str) -> None:
+        self._say(_YELLOW, "problem: ", text)
 
     def error(self, text: str) -> None:
         """May be several lines; those after the first are indented by the text itself."""

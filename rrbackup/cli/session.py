@@ -1,13 +1,13 @@
-"""One run of the command line: the global options, the output, and how a command gets at its repository."""
+"""One run of the command line: its options, its output, and how a command gets at its repository."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from attrs import frozen
 
 from rrbackup.api import Repository, open_repository
 from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.human import incomplete
 from rrbackup.cli.listening import listening
 from rrbackup.cli.options import GlobalOptions
 from rrbackup.cli.output import Output
@@ -35,31 +35,41 @@ class Session:
     def listening(self) -> Iterator[OnEvent]:
         """The callback for one long operation."""
         options = self.options
-        with listening(
-            self.output, quiet=options.quiet, verbose=options.verbose, display=not options.json
-        ) as listen:
+        display = not options.json
+        with listening(self.output, quiet=options.quiet, verbose=options.verbose, display=display) as listen:
             yield listen
 
-    def document(self, document: Mapping[str, object]) -> None:
-        self.output.document(document)
-
-    def summary(self, lines: Iterator[str]) -> None:
-        """What was done, unless nobody wants to know."""
+    def note(self, text: str) -> None:
         if not self.options.quiet:
+            self.output.note(text)
+
+    def listing(self, document: Mapping[str, object], lines: Iterable[str]) -> ExitCode:
+        """What was asked for."""
+        if self.options.json:
+            self.output.document(document)
+        else:
             self.output.lines(lines)
+        return ExitCode.DONE
 
-    def problems(self, problems: tuple[Problem, ...], consequence: str) -> ExitCode:
-        """Tell each problem, and whether the run is incomplete for it. With `--json` the document holds them."""
-        missed = [problem for problem in problems if problem.kind.incomplete]
+    def result(self, document: Mapping[str, object], lines: Iterable[str]) -> ExitCode:
+        """What was done; people may not want to know."""
+        return self.listing(document, () if self.options.quiet else lines)
+
+    def ending(self, problems: Sequence[Problem], consequence: str) -> ExitCode:
+        """Tell each problem; the exit code says whether something that was asked for is missing.
+
+        With `--json` they stand in the document.
+        """
+        missing = [problem for problem in problems if problem.kind.incomplete]
         if not self.options.json:
-            self._tell_problems(problems, len(missed), consequence)
-        return ExitCode.INCOMPLETE if missed else ExitCode.DONE
+            self._tell(problems)
+            if missing:
+                self.output.note(incomplete(len(missing), consequence))
+        return ExitCode.INCOMPLETE if missing else ExitCode.DONE
 
-    def _tell_problems(self, problems: tuple[Problem, ...], missed: int, consequence: str) -> None:
+    def _tell(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
             if problem.kind.incomplete:
                 self.output.problem(str(problem))
-            elif not self.options.quiet:
-                self.output.note(str(problem))
-        if missed:
-            self.output.note(incomplete(missed, consequence))
+            else:
+                self.note(str(problem))

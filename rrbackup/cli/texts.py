@@ -22,13 +22,11 @@ def human_bytes(count: int) -> str:
     """`1536` gives `1.5 KiB`."""
     if count < 1024:
         return f"{count} B"
-    value, unit = float(count), "B"
-    for unit in _UNITS:
-        value /= 1024
-        # What would be rounded up to 1024.0 is one of the next unit.
-        if value < 1023.95:
-            break
-    return f"{value:.1f} {unit}"
+    value, power = count / 1024, 0
+    # What would be rounded up to 1024.0 is one of the next unit.
+    while value >= 1023.95 and power < len(_UNITS) - 1:
+        value, power = value / 1024, power + 1
+    return f"{value:.1f} {_UNITS[power]}"
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -15,6 +15,8 @@ from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, Refused, Unclea
 PREFETCH_FROM = 4
 """From so many diffs on, listing and fetching side by side beats following parents one by one."""
 FETCH_THREADS = 16
+WALK_FROM = 1_000
+"""From so many keys on, a walk over all of their versions is tried before they are listed one by one."""
 APPEND_TRIES = 50
 
 
@@ -201,11 +203,19 @@ class Control:
     # --- file objects ------------------------------------------------------------------------------------------
 
     def list_keys(self, keys: tuple[str, ...]) -> tuple[ListedVersion, ...]:
-        """The versions of exactly these keys: key by key for a few, else in one walk over their common prefix."""
+        """The versions of exactly these keys.
+
+        Many are looked for in one walk over their common prefix first; what it does not show is asked for key by
+        key, as a walk of several pages is not complete on every server (docs/decisions.md, "Listings").
+        """
         wanted = frozenset(keys)
-        if len(wanted) <= FETCH_THREADS:
-            return tuple(version for key in sorted(wanted) for version in list_exact(self.store, key))
-        return tuple(v for v in self.store.list_versions(_common_prefix(keys)) if v.key in wanted)
+        walk = self.store.list_versions(_common_prefix(keys)) if len(wanted) > WALK_FROM else ()
+        found = [version for version in walk if version.key in wanted]
+        unseen = sorted(wanted.difference(version.key for version in found))
+        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+            for versions in pool.map(lambda key: list(list_exact(self.store, key)), unseen):
+                found.extend(versions)
+        return tuple(found)
 
     def list_all(self) -> tuple[ListedVersion, ...]:
         return tuple(self.store.list_versions(self.names.files + "/"))

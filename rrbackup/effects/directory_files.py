@@ -29,10 +29,11 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _meaning(error, doing) from error
+        raise meaning(error, doing) from error
 
 
-def _meaning(error: OSError, doing: str) -> StoreError:
+def meaning(error: OSError, doing: str) -> StoreError:
+    """The error of ours for an OSError that came up while `doing`."""
     said = f"could not {doing}: {error.strerror or error}"
     if error.errno in _DENIED:
         return AccessDenied(said, hint="Check the owner and rights of the folder, and how it is mounted.")

@@ -8,12 +8,12 @@ while the body is written.
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from attrs import frozen
 
-from rrbackup.effects.directory_files import locked, prune, remove, sync_folder, translated, write_file
+from rrbackup.effects.directory_files import locked, meaning, prune, remove, sync_folder, translated, write_file
 from rrbackup.effects.directory_layout import Held, look, metadata_file
 from rrbackup.effects.directory_marker import Volume
 from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch, Stored
@@ -43,30 +43,29 @@ class Upload:
 
     def fill(self, body: bytes | Iterable[bytes], metadata: Mapping[str, str]) -> int:
         """Write and sync the content; its size in bytes. What the body raises goes through as it is."""
-        doing = f"write {self.key}"
         size = 0
-        with translated(doing):
+        with self._writing():
             file = open(self.temporary, "r+b", buffering=0)  # noqa: SIM115 (the body's own errors pass between)
         with file:
             for chunk in chunks(body):
-                with translated(doing):
+                with self._writing():
                     size += _write_all(file.fileno(), chunk)
-            with translated(doing):
+            with self._writing():
                 os.fsync(file.fileno())
         if metadata:
-            with translated(doing):
+            with self._writing():
                 write_file(self.temporary + b"m", json.dumps(metadata).encode())
         return size
 
     def publish(self, condition: Condition, size: int, has_metadata: bool) -> Stored:
         """Make the version visible. Raises `ConditionFailed`."""
-        with translated(f"write {self.key}"), locked(self.volume.root):
+        with self._writing(), locked(self.volume.root):
             held = look(self.folder).versions
             _check(self.key, held[0] if held else None, condition)
             new = next_held(held, marker=False)
             if has_metadata:
-                self._rename(self.temporary + b"m", metadata_file(new.version_id))
-            self._rename(self.temporary, new.file)
+                os.rename(self.temporary + b"m", os.path.join(self.folder, metadata_file(new.version_id)))
+            os.rename(self.temporary, os.path.join(self.folder, new.file))
             sync_folder(self.folder)
         return Stored(new.version_id, new.etag, size)
 
@@ -76,13 +75,17 @@ class Upload:
             remove(self.temporary)
             prune(self.volume.root, self.folder)
 
-    def _rename(self, source: bytes, name: bytes) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            os.rename(source, os.path.join(self.folder, name))
+            yield
         except FileNotFoundError:
             raise StoreUnavailable(
-                f"the upload of {self.key} was given up by another client", hint="Run it again."
+                f"the upload of {self.key} is gone: another client gave it up, or the disk was taken away",
+                hint="Run it again.",
             ) from None
+        except OSError as error:
+            raise meaning(error, f"write {self.key}") from error
 
 
 def next_held(held: tuple[Held, ...], marker: bool) -> Held:

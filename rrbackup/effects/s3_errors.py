@@ -106,14 +106,6 @@ def code_of(error: Exception) -> str:
     return _facts(error)[0]
 
 
-def item_refusal(code: str, message: str, asked: Asked) -> StoreError:
-    """The meaning of one error in the answer to a request for many objects."""
-    said = f"could not {asked}: {message} ({code})"
-    if denied := _denial(code, 0, said, asked):
-        return denied
-    return StoreUnavailable(said, hint="Run it again; what was done stays done.")
-
-
 def _facts(error: Exception) -> tuple[str, str, int]:
     response = getattr(error, "response", {})
     said = response.get("Error", {})

@@ -12,6 +12,11 @@ from rrbackup.errors import DamagedObject
 from rrbackup.pure.model import PathText
 
 MAX_KEY_BYTES = 1024
+"""What S3 takes."""
+
+MAX_SEGMENT_BYTES = 240
+"""Stores on file systems keep a segment as a file name of at most 255 bytes, and some append to it: SeaweedFS, which
+appends `.versions`, takes a longer one but cannot delete its versions any more."""
 
 # `%h` is no escape, so no path text can begin with it.
 _HASHED = "/%h/"
@@ -94,9 +99,15 @@ def path_order(path: str) -> str:
 def object_key(base: str, path: PathText, prefix_length: int) -> str:
     """The key of a file's object, relative to the store's prefix, which is `prefix_length` bytes long.
 
-    A key over 1,024 bytes, which S3 refuses, is replaced by one that holds a hash of the path.
+    A key that some store could not take, for its length or that of a segment, is replaced by a hash of the path.
     """
     key = base + path
-    if prefix_length + len(key.encode()) <= MAX_KEY_BYTES:
+    if prefix_length + len(key.encode()) <= MAX_KEY_BYTES and _short_segments(path):
         return key
     return base + _HASHED + hashlib.sha256(path.encode()).hexdigest()
+
+
+def _short_segments(path: str) -> bool:
+    if len(path) * 4 <= MAX_SEGMENT_BYTES:
+        return True
+    return all(len(segment.encode()) <= MAX_SEGMENT_BYTES for segment in path.split("/"))

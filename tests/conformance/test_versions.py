@@ -1,9 +1,10 @@
 """Versions: what a write leaves, what stays readable, in which order a listing shows it, what a deletion removes."""
 
+from collections.abc import Callable
 from itertools import groupby
 
 import pytest
-from worlds import World
+from worlds import KINDS, World
 
 from rrbackup.effects.store import Store, Stored, list_exact
 from rrbackup.errors import ObjectMissing
@@ -54,17 +55,13 @@ def test_a_listing_shows_the_versions_of_a_key_newest_first(store: Store) -> Non
     ]
 
 
-def test_a_listing_goes_on_past_a_thousand_versions_of_one_key(store: Store) -> None:
-    stored = [store.put("k", b"%d" % number) for number in range(1_005)]
-    store.put("k2", b"neighbour")
+def test_listing_and_deletion_go_on_past_a_thousand_versions_of_one_key(store: Store) -> None:
+    stored = [store.put("k", b"%d" % number) for number in range(1_003)]
+    neighbour = store.put("k2", b"neighbour")
     assert [row.version_id for row in versions_of(store, "k")] == [one.version_id for one in reversed(stored)]
-
-
-def test_a_deletion_removes_exactly_what_it_names_and_more_than_a_thousand_at_once(store: Store) -> None:
-    stored = [store.put("k", b"%d" % number) for number in range(1_005)]
     kept = stored.pop(500)
     store.delete_versions(ref("k", one) for one in stored)
-    assert [row.version_id for row in store.list_versions("")] == [kept.version_id]
+    assert [row.version_id for row in store.list_versions("")] == [kept.version_id, neighbour.version_id]
 
 
 def test_deleting_the_newest_version_uncovers_the_one_before(store: Store) -> None:
@@ -130,8 +127,9 @@ def test_deleting_the_delete_marker_brings_the_object_back(world: World) -> None
 
 def test_getting_a_delete_marker_by_its_id_finds_no_object(world: World) -> None:
     store = world.store()
+    store.put("k", b"x")
     world.mark_deleted("k")
-    (marker,) = versions_of(store, "k")
+    marker, _ = versions_of(store, "k")
     with pytest.raises(ObjectMissing):
         store.get("k", marker.version_id)
 
@@ -154,13 +152,15 @@ def test_an_object_that_does_not_exist_is_missing(store: Store) -> None:
         store.head("absent")
 
 
-def test_a_listing_of_many_keys_goes_on_past_a_page(world: World) -> None:
-    store = world.store()
-    for number in range(340):
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "moto"])
+def test_a_listing_of_many_keys_goes_on_past_a_page(new_world: Callable[[str], World], kind: str) -> None:
+    # Not moto: 1,000 writes take it seconds, and its paging is tried above already.
+    store = new_world(kind).store()
+    for number in range(335):
         for _ in range(3):
             store.put(f"many/{number}", b"")
     listed = [(key, len(list(rows))) for key, rows in groupby(store.list_versions("many/"), lambda row: row.key)]
-    assert listed == [(f"many/{number}", 3) for number in sorted(range(340), key=str)]
+    assert listed == [(f"many/{number}", 3) for number in sorted(range(335), key=str)]
 
 
 def test_version_ids_are_never_empty_or_null(store: Store) -> None:

@@ -10,41 +10,28 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from attrs import evolve, frozen
+from trees import NamedContents, Tree, plan_of
 
 from rrbackup.effects.control import Control, ObjectNames
-from rrbackup.effects.memory import Fault, MemoryClient, MemoryStore, SimulatedCrash
+from rrbackup.effects.memory import Fault, FaultKind, MemoryClient, MemoryStore, SimulatedCrash
 from rrbackup.effects.runner import World, perform
 from rrbackup.errors import StoreError
-from rrbackup.pure import collection, commit, format2, recovery, sweep
+from rrbackup.pure import collection, commit, recovery, sweep
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
 from rrbackup.pure.model import (
-    Change,
     HeadRef,
-    LocalEntry,
     LocalManifest,
     Mode,
     ObjectRef,
-    PathText,
-    Problem,
-    ProblemKind,
     RepositoryId,
     SeenClaim,
-    Status,
     TransactionId,
     VersionRef,
 )
-from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason, catalogue
+from rrbackup.pure.outcomes import FileResult, Settled
+from rrbackup.pure.plan import DedupKey, catalogue, dedup_key
 from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, Results, Upload
-
-Tree = tuple[tuple[str, bytes | None], ...]
-"""Path and content of every file; None stands for a file that cannot be read."""
-
-
-def tree(**files: bytes | None) -> Tree:
-    """`tree(a=b"1")` is a tree with one file, `/a`."""
-    return tuple(sorted((f"/{name}", body) for name, body in files.items()))
 
 
 @frozen
@@ -67,13 +54,12 @@ Goal = Backup | Collect | CleanList
 
 @frozen
 class Profile:
-    """Who runs, and what for. `name` is also the host; `doubled`: each of its uploads is sent twice."""
+    """Who runs, and what for. `name` is also the host."""
 
     name: str
     goal: Goal
     take_over: bool = False
     mode: Mode = Mode.READ_WRITE
-    doubled: bool = False
 
 
 @frozen
@@ -133,7 +119,6 @@ class ReadingList:
 @frozen
 class Committing:
     manifest: LocalManifest
-    plan: BackupPlan
     state: commit.State
     sent: tuple[FileResult, ...] = ()
 
@@ -209,6 +194,12 @@ class Client:
         self.phase = Ended(End.DEAD)
         return self
 
+    def strike(self, kind: FaultKind) -> "Client":
+        """Let the next request be struck."""
+        self.requests.reset_calls()
+        self.requests.faults = (Fault(1, kind),)
+        return self
+
     def step(self) -> None:
         self.steps += 1
         try:
@@ -227,7 +218,7 @@ class Client:
                 return sweep.next_effect(search)
             case Observing(_, known):
                 return ReadChain(known.head.sequence if known.head else 0)
-            case Committing(_, _, state, sent):
+            case Committing(_, state, sent):
                 return _one_upload(commit.next_effect(state), sent)
             case Collecting(state):
                 return collection.next_effect(state)
@@ -240,15 +231,36 @@ class Client:
             return self._collecting(phase.rest, frozenset(listed)) if listed else Ended(End.NOTHING)
         effect = self.next_effect()
         assert effect is not None
-        self._arm(effect)
-        return _advanced(phase, perform(effect, self._world()))
+        return self._advanced(phase, perform(effect, self._world()))
 
-    def _arm(self, effect: Effect) -> None:
-        if self.profile.doubled and isinstance(effect, Upload):
-            self.requests.double_next()
+    def _advanced(self, phase: Phase, outcome: Outcome) -> Phase:
+        match phase:
+            case Settling(facts):
+                return Settling(recovery.advance(facts, outcome))
+            case SettlingJournal(rest, search):
+                return SettlingJournal(rest, sweep.advance(search, outcome))
+            case Observing(rest, known):
+                assert isinstance(outcome, ChainSeen)
+                return self._observed(rest, known, outcome)
+            case Committing():
+                return _committing(phase, outcome)
+            case Collecting(state):
+                return Collecting(collection.advance(state, outcome))
+            case ReadingList() | Ended():
+                raise AssertionError(f"{phase} asks for nothing")
 
     def _world(self) -> World:
-        return World(self.control, self.profile.mode, self._note_transaction, NamedContents(self))
+        goal = self.profile.goal
+        wanted = goal.tree if isinstance(goal, Backup) else ()
+        contents = NamedContents(self.requests, wanted, self._known_contents(), self._note_receipt)
+        return World(self.control, self.profile.mode, self._note_transaction, contents)
+
+    def _known_contents(self) -> dict[DedupKey, ObjectRef]:
+        if not isinstance(self.phase, Committing):
+            return {}
+        sent = (result for result in self.phase.sent if isinstance(result, Settled))
+        own = {dedup_key(r.content.sha256, ()): r.object for r in sent if r.object is not None}
+        return catalogue(self.phase.manifest.entries) | own
 
     def _concluded(self, phase: Phase) -> Phase:
         """Past everything that needs no request."""
@@ -258,7 +270,7 @@ class Client:
             case SettlingJournal(rest, search) if sweep.next_effect(search) is None:
                 self.disk = self.disk.without_journal()
                 return self._concluded(self._at_rest(rest))
-            case Committing(manifest, _, commit.Ended() as end):
+            case Committing(manifest, commit.Ended() as end):
                 return self._committed(manifest, end)
             case Collecting(collection.Ended(_, lost)):
                 self.disk = self.disk.without_journal()
@@ -274,7 +286,7 @@ class Client:
             new_repository=self._repository(None),
             dead=self.disk.transactions,
             take_over=self.profile.take_over,
-            deletes=self.deletes,
+            deletes=self._deletes,
             known_head=self.disk.manifest.head if self.disk.manifest else None,
         )
 
@@ -285,7 +297,7 @@ class Client:
         victim = facts.victim.open if facts.victim else None
         swept = victim is not None and victim.transaction in self.disk.transactions
         receipts = frozenset() if swept else self.disk.receipts
-        search = sweep.of_receipts(receipts, TransactionId(""), self.deletes)
+        search = sweep.of_receipts(receipts, TransactionId(""), self._deletes)
         return SettlingJournal(Rest(facts.head, facts.claim), search)
 
     # --- as in effects.planning --------------------------------------------------------------------------------
@@ -296,21 +308,27 @@ class Client:
                 return self._collecting(rest, None)
             case CleanList():
                 return ReadingList(rest)
-            case Backup(wanted):
+            case Backup():
                 remembered = self.disk.manifest or LocalManifest(None)
                 if rest.head is not None and standing(remembered.head, rest.head, "manifest") is not Standing.CURRENT:
                     return Observing(rest, remembered)
-                return self.planned(rest, remembered, wanted)
+                return self._planned(rest, remembered)
 
-    def planned(self, rest: Rest, manifest: LocalManifest, wanted: Tree) -> Phase:
+    def _observed(self, rest: Rest, known: LocalManifest, seen: ChainSeen) -> Phase:
+        if known.head is not None:
+            check_follows(known.head, seen.links[-1], "manifest")
+        return self._planned(rest, fold_links(known, seen.links))
+
+    def _planned(self, rest: Rest, manifest: LocalManifest) -> Phase:
+        assert isinstance(self.profile.goal, Backup)
         if manifest.head != rest.head:
             return Ended(End.STALE)
-        plan = plan_of(manifest, wanted)
+        plan = plan_of(manifest, self.profile.goal.tree)
         if plan.empty:
             self.disk = evolve(self.disk, manifest=manifest)
             return Ended(End.NOTHING)
-        job = commit.Job(self._signature(), self._repository(rest.head), plan, rest.claim, self.deletes)
-        return Committing(manifest, plan, commit.begin(job))
+        job = commit.Job(self._signature(), self._repository(rest.head), plan, rest.claim, self._deletes)
+        return Committing(manifest, commit.begin(job))
 
     # --- as in effects.committing ------------------------------------------------------------------------------
 
@@ -325,3 +343,41 @@ class Client:
     def _collecting(self, rest: Rest, only: frozenset[VersionRef] | None) -> Phase:
         job = collection.Job(self._signature(), self._repository(rest.head), rest.head, rest.claim, only)
         return Collecting(collection.begin(job))
+
+    # --- what a client draws from the world, and writes down ---------------------------------------------------
+
+    @property
+    def _deletes(self) -> bool:
+        return self.profile.mode is Mode.READ_WRITE
+
+    def _signature(self) -> Signature:
+        """Transactions are named `client.run.number`, so that a judge can tell whose a diff is."""
+        self.drawn += 1
+        return Signature(TransactionId(f"{self.profile.name}.{self.number}.{self.drawn}"), self.profile.name, 0)
+
+    def _repository(self, head: HeadRef | None) -> RepositoryId:
+        return head.repository if head else RepositoryId(f"repository of {self.profile.name}.{self.number}")
+
+    def _note_transaction(self, transaction: TransactionId) -> None:
+        self.disk = evolve(self.disk, transactions=self.disk.transactions | {transaction})
+
+    def _note_receipt(self, ref: VersionRef) -> None:
+        self.disk = evolve(self.disk, receipts=self.disk.receipts | {ref})
+
+
+def _one_upload(effect: Effect | None, sent: tuple[FileResult, ...]) -> Effect | None:
+    if not isinstance(effect, Upload):
+        return effect
+    done = {result.path for result in sent}
+    return Upload(tuple(c for c in effect.candidates if c.path not in done)[:1])
+
+
+def _committing(phase: Committing, outcome: Outcome) -> Phase:
+    effect = commit.next_effect(phase.state)
+    if not isinstance(effect, Upload):
+        return evolve(phase, state=commit.advance(phase.state, outcome))
+    assert isinstance(outcome, Results)
+    sent = (*phase.sent, *outcome.results)
+    if len(sent) < len(effect.candidates):
+        return evolve(phase, sent=sent)
+    return evolve(phase, state=commit.advance(phase.state, Results(sent)), sent=())

@@ -139,15 +139,25 @@ def test_a_short_path_is_in_the_key_as_it_is() -> None:
     assert object_key("files", PathText("/a/b%25"), 0) == "files/a/b%25"
 
 
+SEGMENTS = "/x" + ("/" + "s" * 200) * 5  # 1,007 bytes
+
+
 @pytest.mark.parametrize(
     ("path", "prefix_length"),
     [
-        ("/" + "x" * 1018, 0),
-        ("/" + "x" * 1008, 10),
-        ("/" + "ü" * 509, 0),
+        (SEGMENTS + "/" + "x" * 10, 0),
+        (SEGMENTS + "/", 10),
+        (SEGMENTS + "/ü" + "x" * 8, 0),
+        ("/" + "x" * 239, 0),
+        ("/a/" + "ü" * 119 + "y", 0),
     ],
 )
-def test_a_key_is_hashed_only_beyond_1024_bytes_with_the_prefix(path: str, prefix_length: int) -> None:
-    digest = hashlib.sha256(f"{path}x".encode()).hexdigest()
-    assert object_key("files", PathText(path), prefix_length) == f"files{path}"
-    assert object_key("files", PathText(f"{path}x"), prefix_length) == f"files/%h/{digest}"
+def test_a_key_is_hashed_only_beyond_what_stores_take(path: str, prefix_length: int) -> None:
+    """1,024 bytes with the prefix, 240 bytes a segment; each of these takes one byte more."""
+    digest = hashlib.sha256(f"{path}xx".encode()).hexdigest()
+    assert object_key("files", PathText(path + "x"), prefix_length) == f"files{path}x"
+    assert object_key("files", PathText(f"{path}xx"), prefix_length) == f"files/%h/{digest}"
+
+
+def test_a_long_folder_name_hashes_the_key_as_well() -> None:
+    assert object_key("files", PathText("/" + "d" * 241 + "/a"), 0).startswith("files/%h/")

@@ -1,0 +1,71 @@
+"""The way in, and the only way out: runs a command and turns whatever happens into words and an exit code.
+
+The rule: with `--json`, an error is a document on standard output like any result; without it, a line on standard
+error. A traceback appears only for a bug, and only with `-v`.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from rrbackup.cli.commands import DEFAULT_COMMAND, program
+from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.failures import Failure, failure_of, is_bug
+from rrbackup.cli.options import command_in
+from rrbackup.cli.output import Output
+from rrbackup.errors import RRBackupError
+
+PROGRAM_NAME = "rrbackup"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line `args` (None: that of the process) and give the exit code. Never raises."""
+    words = list(sys.argv[1:] if args is None else args)
+    output = Output.of_process()
+    try:
+        return _guarded(words, output)
+    except BrokenPipeError:
+        output.abandon()
+        return ExitCode.FAILED
+
+
+def _guarded(words: list[str], output: Output) -> ExitCode:
+    try:
+        code = _run(words, output)
+        output.flush()
+        return code
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the last line of defence; it says what it is)
+        return _failed(error, words, output)
+
+
+def _run(words: list[str], output: Output) -> ExitCode:
+    """What the command returned. A request for help, or for the version, ends as `click.exceptions.Exit`."""
+    try:
+        with program.make_context(PROGRAM_NAME, list(words), obj=output) as context:
+            code = program.invoke(context)
+    except click.exceptions.Exit as end:
+        return ExitCode(end.exit_code)
+    return ExitCode(code)
+
+
+def _failed(error: BaseException, words: Sequence[str], output: Output) -> ExitCode:
+    failure = failure_of(error, (command_in(words) or DEFAULT_COMMAND).replace("-", "_"))
+    if is_bug(error) and not {"-v", "--verbose"}.isdisjoint(words):
+        output.raw("".join(traceback.format_exception(error)))
+    if "--json" in words:
+        _tell_json(failure, output)
+    else:
+        failure.tell(output)
+    return failure.exit_code
+
+
+def _tell_json(failure: Failure, output: Output) -> None:
+    try:
+        output.document(failure.document())
+        output.flush()
+    except RRBackupError:
+        failure.tell(output)

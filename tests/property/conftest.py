@@ -1,0 +1,34 @@
+"""For these tests requests are made one after another, so that the k-th request is the same one in every run."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from rrbackup.effects import control
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class OneByOne:
+    """In place of a pool of threads."""
+
+    def __init__(self, threads: int) -> None:
+        pass
+
+    def __enter__(self) -> "OneByOne":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        return map(work, items)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_by_one() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "ThreadPoolExecutor", OneByOne)
+        yield

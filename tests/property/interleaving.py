@@ -1,0 +1,176 @@
+"""Every order in which the effects of a few clients can follow each other: a complete search.
+
+Depth first over whole situations (the store and where every client stands); situations that are equal in every byte
+are followed once. A client may also die between two effects, as often as `deaths` allows, and be gone for good.
+Wherever nobody is left at work, an heir who may take over comes, and then a collector.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import judge
+from attrs import evolve, frozen
+from protocol import Backup, Client, Collect, End, Profile
+from stores import copy_of, key_of_store
+from trees import Tree, tree
+
+from rrbackup.effects.memory import FaultKind, MemoryStore
+from rrbackup.pure.steps import Publish, Upload, WriteClaim
+
+MOST_STEPS = 60
+"""A client that starts over again and again (two may take over from each other for ever) dies after so many effects."""
+WRITES = (WriteClaim, Publish, Upload)
+STRIKES = (FaultKind.LOST, FaultKind.NOT_SENT, FaultKind.TWICE)
+HEIR = Profile("heir", Backup(tree(heir=b"hhhhhhhhhh")), take_over=True)
+
+
+@frozen
+class Race:
+    """`past` is committed first; then `dead` claims, uploads one file and dies; then `racers` run at once.
+
+    Every racer runs up to `runs` times, also after a death, of which there are up to `deaths`. Up to `strikes` of the
+    writes get lost on their way there or back, or are sent twice.
+    """
+
+    name: str
+    racers: Sequence[Profile]
+    past: Tree = ()
+    dead: Profile | None = None
+    runs: int = 1
+    deaths: int = 0
+    strikes: int = 0
+
+
+@frozen
+class Moment:
+    """`late` are versions that a client uploaded when the claim was no longer its own."""
+
+    store: MemoryStore
+    clients: tuple[Client, ...]
+    deaths: int
+    strikes: int
+    late: frozenset[judge.Ref] = frozenset()
+
+    @property
+    def key(self) -> object:
+        return key_of_store(self.store), tuple(client.key for client in self.clients), self.deaths, self.strikes, self.late
+
+
+class Search:
+    """`situations` counts different ones, `ends` those in which nobody was at work any more."""
+
+    def __init__(self, race: Race) -> None:
+        self.race = race
+        self.situations = 0
+        self.ends = 0
+        self.faults: list[str] = []
+        self.outcomes: set[tuple[End | None, ...]] = set()
+        self._wanted = _wishes(race)
+        self._judged: set[object] = set()
+        self._ended: set[object] = set()
+
+    def run(self, most: int = 1_000_000) -> "Search":
+        """Stops at the first thing that is wrong. Raises AssertionError after so many situations."""
+        start = self._start()
+        seen = {start.key}
+        stack = [start]
+        while stack and not self.faults:
+            moment = stack.pop()
+            self.situations += 1
+            assert self.situations < most, "the search is larger than expected"
+            self._judge(moment)
+            for after in self._successors(moment):
+                if after.key not in seen:
+                    seen.add(after.key)
+                    stack.append(after)
+        return self
+
+    # --- the graph ---------------------------------------------------------------------------------------------
+
+    def _start(self) -> Moment:
+        store = MemoryStore()
+        if self.race.past:
+            assert Client(Profile("past", Backup(self.race.past)), store).run().end is End.COMMITTED
+        if self.race.dead is not None:
+            Client(self.race.dead, store).until(Upload).step()
+        clients = tuple(Client(racer, store) for racer in self.race.racers)
+        return Moment(store, clients, self.race.deaths, self.race.strikes)
+
+    def _successors(self, moment: Moment) -> Iterator[Moment]:
+        for number, client in enumerate(moment.clients):
+            if client.end is not None:
+                if client.number < self.race.runs:
+                    yield _replaced(moment, number, client.again(moment.store))
+                continue
+            yield _stepped(moment, number)
+            if moment.deaths:
+                dead = client.twin(moment.store).kill()
+                yield evolve(_replaced(moment, number, dead), deaths=moment.deaths - 1)
+            if moment.strikes and isinstance(client.next_effect(), WRITES):
+                for kind in STRIKES:
+                    yield evolve(_stepped(moment, number, kind), strikes=moment.strikes - 1)
+
+    # --- judging -----------------------------------------------------------------------------------------------
+
+    def _judge(self, moment: Moment) -> None:
+        store = key_of_store(moment.store)
+        if store not in self._judged:
+            self._judged.add(store)
+            self.faults += judge.violations(judge.contents(moment.store), self._wanted)
+        if all(client.end is not None for client in moment.clients):
+            self.ends += 1
+            self.outcomes.add(tuple(client.end for client in moment.clients))
+            self._judge_end(moment)
+
+    def _judge_end(self, moment: Moment) -> None:
+        key = key_of_store(moment.store), moment.late
+        if key in self._ended:
+            return
+        self._ended.add(key)
+        store = copy_of(moment.store)
+        heir = Client(HEIR, store).run()
+        found = judge.contents(store)
+        self.faults += [] if heir.end is End.COMMITTED else [f"the heir came to nothing: {heir.end}"]
+        self.faults += judge.violations(found, self._wanted) + judge.unrest(found)
+        self.faults += [f"4: leaked {ref}" for ref in judge.leaks(found) - self._excused(moment)]
+        Client(Profile("collector", Collect()), store).run()
+        found = judge.contents(store)
+        self.faults += judge.violations(found, self._wanted) + judge.unrest(found)
+        self.faults += [f"4: not collected: {ref}" for ref in judge.leaks(found)]
+
+    def _excused(self, moment: Moment) -> frozenset[judge.Ref]:
+        """The two leaks: uploaded when superseded, by a client that died, or the twin of such an upload."""
+        died = any(client.end in (End.DEAD, End.FAILED) for client in moment.clients)
+        return moment.late if died or moment.strikes < self.race.strikes else frozenset()
+
+
+def _stepped(moment: Moment, number: int, strike: FaultKind | None = None) -> Moment:
+    store = copy_of(moment.store)
+    client = moment.clients[number].twin(store)
+    uploading = isinstance(client.next_effect(), Upload)
+    if strike is not None:
+        client.strike(strike)
+    client.step()
+    if client.steps > MOST_STEPS:
+        client.kill()
+    late = moment.late | _late(moment.store, store, client) if uploading else moment.late
+    return evolve(_replaced(moment, number, client), store=store, late=late)
+
+
+def _replaced(moment: Moment, number: int, client: Client) -> Moment:
+    return evolve(moment, clients=(*moment.clients[:number], client, *moment.clients[number + 1 :]))
+
+
+def _late(before: MemoryStore, after: MemoryStore, client: Client) -> set[judge.Ref]:
+    """What `client` has just uploaded, if the claim is not its own."""
+    found = judge.contents(after)
+    owner = judge.claimant(found) or ""
+    if owner.startswith(f"{client.profile.name}."):
+        return set()
+    return judge.file_versions(found) - judge.file_versions(judge.contents(before))
+
+
+def _wishes(race: Race) -> dict[str, Tree]:
+    past = Profile("past", Backup(race.past))
+    profiles = [past, HEIR, *race.racers, *((race.dead,) if race.dead else ())]
+    trees = {profile.name: profile.goal.tree for profile in profiles if isinstance(profile.goal, Backup)}
+    return {f"{name}.{run}": wanted for name, wanted in trees.items() for run in range(1, race.runs + 1)}

@@ -1,0 +1,51 @@
+"""One fault anywhere, then one fault anywhere in the recovery, then peace: every history, every invariant.
+
+Small plans, so that the enumeration is complete: nothing is sampled.
+"""
+
+import sys
+
+import pytest
+from crashes import Exploration, Scenario
+from protocol import Backup, Collect, Profile
+from trees import tree
+
+from rrbackup.pure.model import Mode
+
+OTHER = Profile("other", Backup(tree(a=b"1", b=b"55555", z=b"666666")), take_over=True)
+PAST = (tree(a=b"1", b=b"22", c=b"333"),)
+CHANGED = tree(a=b"4444", b=b"22", d=b"7777777")
+"""One file changed, one new, one gone."""
+BIG = b"x" * 5000
+
+SCENARIOS = (
+    Scenario("first backup", Profile("actor", Backup(tree(a=b"1", b=b"22"))), OTHER),
+    Scenario("second backup", Profile("actor", Backup(CHANGED)), OTHER, PAST, ("files/a.bak", "files/z/other")),
+    Scenario("only a deletion and a copy", Profile("actor", Backup(tree(a=b"1", b=b"1"))), OTHER, PAST),
+    Scenario("nothing could be read", Profile("actor", Backup(tree(a=b"1", b=None, c=None))), OTHER, PAST),
+    Scenario("parts", Profile("actor", Backup(tree(a=b"1", b=b"22", c=BIG))), OTHER, PAST, ("files/c2",), 3000),
+    Scenario("collection", Profile("actor", Collect()), OTHER, (*PAST, CHANGED), ("files/a", "files/stray")),
+    Scenario(
+        "write-only client",
+        Profile("actor", Backup(CHANGED), mode=Mode.WRITE_ONLY),
+        Profile("other", Backup(tree(a=b"1", c=b"88888888")), take_over=True, mode=Mode.WRITE_ONLY),
+        PAST,
+        ("files/a.bak",),
+    ),
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_every_invariant_holds_after_one_fault_in_a_run_and_one_in_its_recovery(scenario: Scenario) -> None:
+    explored = Exploration(scenario).run()
+    sys.stdout.write(f"{scenario.name}: {explored.histories} histories, {explored.situations} different\n")
+    assert explored.faults == []
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_every_invariant_holds_after_a_fault_in_a_run_and_in_two_recoveries(scenario: Scenario) -> None:
+    explored = Exploration(scenario).run(recoveries=2)
+    sys.stdout.write(f"{scenario.name}: {explored.histories} histories, {explored.situations} different\n")
+    assert explored.faults == []
