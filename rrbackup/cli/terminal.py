@@ -18,10 +18,11 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from rrbackup.cli.counting import Count
 from rrbackup.cli.human import VERSION_COLUMNS, version_cells
 from rrbackup.cli.listening import Teller
-from rrbackup.cli.texts import counted, shown
-from rrbackup.events import BytesMoved, DownloadPlanned, Event, FileDone, PlanMade, ProblemFound, Scanning
+from rrbackup.cli.texts import shown
+from rrbackup.events import Event
 from rrbackup.pure.report import Version
 
 _NUMBERS = slice(2, -1)
@@ -58,8 +59,8 @@ class ProgressDisplay:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task: TaskID = self._progress.add_task("looking", total=None)
-        self._count = _Count()
+        self._count = Count()
+        self._task: TaskID = self._progress.add_task(self._count.description, total=None)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -75,52 +76,10 @@ class ProgressDisplay:
 
     def __call__(self, event: Event) -> None:
         self._tell(event)
-        count = self._count
-        match event:
-            case Scanning(found=found):
-                self._progress.update(self._task, description=f"scanning: {found} entries")
-                return
-            case PlanMade(files=files, size=size) | DownloadPlanned(files=files, size=size):
-                count.expect(files, size)
-            case BytesMoved(path=path, count=moved):
-                count.move(path, moved)
-            case FileDone(path=path, size=size):
-                count.finish(path, size)
-            case ProblemFound(problem=problem):
-                count.finish(problem.path, 0)
-            case _:
-                return
+        self._count.take(event)
         self._progress.update(
-            self._task, total=count.total, completed=count.bytes, description=count.description
+            self._task,
+            total=self._count.total,
+            completed=self._count.bytes,
+            description=self._count.description,
         )
-
-
-class _Count:
-    """How far it has come. A file may be read twice, so while it is read, its bytes count at most up to the sum."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._files = 0
-        self._done = 0
-        self._finished = 0
-        self._moving: dict[str, int] = {}
-
-    def expect(self, files: int, size: int) -> None:
-        self._files, self.total = files, size
-        self._done = self._finished = 0
-
-    def move(self, path: str, count: int) -> None:
-        self._moving[path] = self._moving.get(path, 0) + count
-
-    def finish(self, path: str, size: int) -> None:
-        self._moving.pop(path, None)
-        self._done += 1
-        self._finished += size
-
-    @property
-    def bytes(self) -> int:
-        return min(self.total, self._finished + sum(self._moving.values()))
-
-    @property
-    def description(self) -> str:
-        return f"{self._done} of {counted(self._files, 'file', 'files')}"

@@ -48,6 +48,7 @@ class Restorer:
         self._lock = Lock()
         self._problems: list[Problem] = []
         self._unavailable = 0
+        self._stopped = False
 
     def restore(self, entries: Sequence[Entry]) -> tuple[Problem, ...]:
         """Folders first, then files and links, and at the end the times of the folders, deepest first."""
@@ -73,6 +74,7 @@ class Restorer:
                 for _ in pool.map(self._restore_group, by_object(entries)):
                     pass
             except BaseException:
+                self._stopped = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
@@ -103,6 +105,8 @@ class Restorer:
     def _fetch(self, copies: Sequence["_Copy"]) -> None:
         first = copies[0].entry
         for data in content_of(self._store, first):
+            if self._stopped:
+                return
             for copy in copies:
                 if not copy.failed:
                     copy.failed = not self._guarded(copy.entry, partial(copy.writer.write, data))

@@ -96,6 +96,8 @@ def script() -> Iterator[Script]:
     script = Script()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # or boto3 waits a second for "100 Continue" before each body
+
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -103,6 +105,7 @@ def script() -> Iterator[Script]:
             self.close_connection = True
             if answer.status:
                 self.send_response(answer.status)
+                self.send_header("Connection", "close")
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer.body) + (100 if answer.cut else 0)))

@@ -10,6 +10,7 @@ from attrs import frozen
 from rrbackup.cli import main
 from rrbackup.effects.directory import DirectoryStore
 
+
 @frozen
 class Ran:
     code: int

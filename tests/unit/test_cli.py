@@ -143,9 +143,7 @@ def test_no_versions_are_no_error(bench: Bench) -> None:
     assert (ran.code, ran.out, ran.err) == (0, "", "rrbackup: there are no versions yet\n")
 
 
-@pytest.mark.parametrize(
-    ("version", "paths"), [("latest", ["/a", "/c"]), ("latest~1", ["/a", "/folder/b"])]
-)
+@pytest.mark.parametrize(("version", "paths"), [("latest", ["/a", "/c"]), ("latest~1", ["/a", "/folder/b"])])
 def test_the_files_of_a_version(two_versions: Bench, version: str, paths: list[str]) -> None:
     lines = two_versions.run("list_files", version).out.splitlines()
     assert [line.split("  ")[-1] for line in lines] == paths
@@ -199,7 +197,9 @@ def test_the_changes_of_a_version(two_versions: Bench) -> None:
 
 @pytest.mark.parametrize("command", ["list_files", "list_changes"])
 @pytest.mark.parametrize(
-    "shorten", [lambda whole: whole, lambda whole: whole[:-1], lambda _: "latest~1"], ids=["id", "prefix", "latest~1"]
+    "shorten",
+    [lambda whole: whole, lambda whole: whole[:-1], lambda _: "latest~1"],
+    ids=["id", "prefix", "latest~1"],
 )
 def test_a_listing_says_which_version_it_shows(
     two_versions: Bench, command: str, shorten: Callable[[str], str]

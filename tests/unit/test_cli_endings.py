@@ -91,6 +91,7 @@ def test_whoever_interrupts_hears_what_the_next_run_does(command: str) -> None:
 
 
 def test_a_missing_base_path_has_failed(bench: Bench) -> None:
+    bench.run("init")
     shutil.rmtree(bench.source)
     _is_refused(bench.run(), 1, str(bench.source), "rrbackup: hint: ")
 
@@ -206,7 +207,9 @@ def test_a_download_with_a_damaged_object_is_incomplete(bench: Bench) -> None:
     assert ran.code == 3
     assert f"rrbackup: problem: {row['path']}: " in ran.err
     assert (bench.target / "folder" / "b").read_bytes() == b"second one"
-    assert bench.run("download", "latest", str(bench.target), "--json").document["problems"][0]["path"] == "/a"
+    assert (
+        bench.run("download", "latest", str(bench.target), "--json").document["problems"][0]["path"] == "/a"
+    )
 
 
 # --- exit codes 10 and 11 ----------------------------------------------------------------------------------
@@ -294,7 +297,9 @@ def test_warnings_about_the_configuration_are_told_unless_quiet(bench: Bench) ->
     assert bench.run("-q").err == ""
 
 
-@pytest.mark.parametrize("words", [["-h"], ["--help"], ["backup", "-h"], ["list-files", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["-h"], ["--help"], ["backup", "-h"], ["list-files", "--help"], ["--version"]]
+)
 def test_help_and_version_need_no_configuration(
     bench: Bench, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

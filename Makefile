@@ -1,0 +1,44 @@
+# make demo       learn the tool: two backups, listings, two restores, compared with the originals
+# make test       everything that CI runs, in at most five minutes on two cores
+# make test-deep  the long searches as well
+# make format     let ruff lay out the code
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export RRBACKUP_REQUIRE := seaweedfs,moto
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: setup demo test lint types unit test-deep format clean
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: setup
+	PATH="$(abspath $(BIN)):$$PATH" examples/demo.sh
+
+test: lint types unit
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(PYTEST) -m "not deep"
+
+test-deep: lint types
+	$(PYTEST) --timeout 3600
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,77 @@
+"""How a typed program uses rrbackup. Never run: it only has to pass `mypy --strict`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_type
+
+import rrbackup
+from rrbackup import testing
+
+
+def configurations() -> list[rrbackup.Config]:
+    return [
+        rrbackup.load_config("configuration.json"),
+        rrbackup.load_config(Path("configuration.json")),
+        rrbackup.parse_config("{}", "an example"),
+        rrbackup.Config(base_path="/data", s3=rrbackup.S3Settings(bucket="bucket", prefix="here")),
+        rrbackup.Config(base_path=Path("/data"), directory=rrbackup.DirectorySettings(path=Path("/backup"))),
+    ]
+
+
+def backing_up(config: rrbackup.Config) -> rrbackup.BackupResult:
+    with rrbackup.open_repository(config) as repository:
+        assert_type(repository, rrbackup.Repository)
+        plan = repository.plan_backup()
+        assert_type(plan.candidates, tuple[rrbackup.Candidate, ...])
+        assert_type(plan.problems, tuple[rrbackup.Problem, ...])
+        stored: bytes = rrbackup.encode_plan(plan)
+        assert_type(rrbackup.decode_plan(stored, "the plan"), rrbackup.BackupPlan)
+        return repository.backup(plan, on_event=listen)
+
+
+def listen(event: rrbackup.Event) -> None:
+    match event:
+        case rrbackup.BytesMoved(path=path, count=count):
+            assert_type(path, rrbackup.PathText)
+            assert_type(count, int)
+        case rrbackup.ProblemFound(problem=problem):
+            assert_type(problem.kind, rrbackup.ProblemKind)
+        case _:
+            pass
+
+
+callback: rrbackup.OnEvent = listen
+as_a_callable: Callable[[rrbackup.Event], None] = callback
+
+
+def looking_back(repository: rrbackup.Repository) -> None:
+    for version in repository.versions():
+        assert_type(version, rrbackup.Version)
+        assert_type(version.version_id, rrbackup.VersionId)
+        assert_type(version.counts, rrbackup.Counts)
+        assert_type(repository.files(version.version_id), tuple[rrbackup.Entry, ...])
+        assert_type(repository.changes(version.version_id), tuple[rrbackup.Change, ...])
+    assert_type(rrbackup.path_bytes(repository.files()[0].path), bytes)
+    filters = rrbackup.parse_filter_lines("/unwanted*\n")
+    result = repository.download("latest~1", Path("/tmp/restored"), filters, listen)
+    assert_type(result, rrbackup.DownloadResult)
+    assert_type(result.complete, bool)
+    assert_type(repository.collect_garbage(), rrbackup.CollectResult)
+
+
+def failing(config: rrbackup.Config) -> str:
+    try:
+        backing_up(config)
+    except rrbackup.ConfigError as error:
+        assert_type(error.problems, tuple[str, ...])
+    except rrbackup.Busy as error:
+        return error.hint
+    except rrbackup.RRBackupError as error:
+        return error.message
+    return ""
+
+
+def in_tests(config: rrbackup.Config) -> rrbackup.Repository:
+    store = testing.MemoryStore()
+    fault = testing.Fault(at=3, kind=testing.FaultKind.LOST)
+    return rrbackup.open_repository(config, store=store.client(faults=[fault]))
