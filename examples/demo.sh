@@ -20,7 +20,7 @@ run rrbackup init --base-path work --directory store
 run cat configuration.json
 
 say "What would be backed up? Nothing is written yet"
-run rrbackup backup --dry-run | head -n 6
+run rrbackup backup --dry-run | sed -n '1,6p'
 
 say "The first backup. No command means backup"
 run rrbackup
@@ -39,7 +39,7 @@ cp -a work second
 say "The versions, and what the last one changed"
 run rrbackup list_versions
 run rrbackup list_changes latest
-run rrbackup list_files latest~1 | head -n 5
+run rrbackup list_files latest~1 | sed -n '1,5p'
 
 say "Both versions come back"
 run rrbackup download latest~1 restored-first

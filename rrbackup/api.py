@@ -8,7 +8,7 @@ values, failures as `rrbackup.errors`. A repository is used by one thread at a t
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -27,9 +27,9 @@ from rrbackup.events import DownloadPlanned, OnEvent, ignore_event
 from rrbackup.pure import chain
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.manifest import fold_links
-from rrbackup.pure.model import Change, Entry, Link, LocalManifest, Mode
+from rrbackup.pure.model import Change, Entry, EntryType, Link, LocalManifest, Mode
 from rrbackup.pure.plan import BackupPlan
-from rrbackup.pure.report import BackupResult, CollectResult, DownloadResult, Version, backup_result
+from rrbackup.pure.report import BackupResult, CollectResult, DownloadResult, Listing, Version, backup_result
 
 __all__ = ["DEFAULT_THREADS", "Repository", "open_repository"]
 
@@ -75,7 +75,7 @@ class Repository:
         """What a backup would do now. Reads the tree and the store, writes nothing."""
         client = self._client
         client.local.forget()
-        head = client.control.read_head(client.local.known_head())
+        head = settling.observe_head(client)
         manifest = planning.manifest_at(client, head, on_event)
         return planning.plan_backup(client, manifest, allow_empty, on_event)
 
@@ -144,13 +144,15 @@ class Repository:
         """All commits, newest last."""
         return tuple(Version.of(link) for link in reversed(chain.commits(self._chain())))
 
-    def files(self, version: str = "latest") -> tuple[Entry, ...]:
+    def files(self, version: str = "latest") -> Listing[Entry]:
         """The entries of one commit, in path order. Raises NoSuchVersion."""
-        return self._manifest(version)[1]
+        link, entries = self._manifest(version)
+        return Listing(Version.of(link), entries)
 
-    def changes(self, version: str = "latest") -> tuple[Change, ...]:
+    def changes(self, version: str = "latest") -> Listing[Change]:
         """What one commit changed, in path order. Raises NoSuchVersion."""
-        return chain.resolve(version, chain.commits(self._chain())).diff.changes
+        link = chain.resolve(version, chain.commits(self._chain()))
+        return Listing(Version.of(link), link.diff.changes)
 
     def download(
         self,
@@ -167,8 +169,7 @@ class Repository:
         link, entries = self._manifest(version)
         left_out = Filters.of(ignore)
         wanted = [entry for entry in entries if not left_out.covers(entry.path)]
-        size = sum(entry.size for entry in wanted)
-        on_event(DownloadPlanned(len(wanted), size))
+        on_event(_announcement(wanted))
         with Target(Path(target)) as folder:
             problems = Restorer(self._client.store, folder, on_event, self._threads).restore(wanted)
         failed = {problem.path for problem in problems}
@@ -183,6 +184,11 @@ class Repository:
         link = chain.resolve(version, chain.commits(links))
         upto = [other for other in links if other.diff.sequence <= link.diff.sequence]
         return link, tuple(item.entry for item in fold_links(LocalManifest(None), upto).entries)
+
+
+def _announcement(entries: Sequence[Entry]) -> DownloadPlanned:
+    sizes = [entry.size for entry in entries if entry.type is EntryType.FILE]
+    return DownloadPlanned(len(sizes), sum(sizes))
 
 
 def open_repository(config: Config, *, store: Store | None = None, threads: int = DEFAULT_THREADS) -> Repository:

@@ -42,6 +42,8 @@ class PlanMade:
 
 @frozen
 class DownloadPlanned:
+    """`files` files with `size` bytes are to be written; links and folders are not counted."""
+
     files: int
     size: int
 

@@ -103,9 +103,10 @@ def shared_seaweed(shared: Path, leader: int) -> S3Server:
 def end_shared(shared: Path) -> None:
     """End what was started for this session and remove its folder."""
     note = shared / "seaweed.json"
-    if note.exists():
+    group = json.loads(note.read_text()).get("pid", 0) if note.exists() else 0
+    if group > 1:
         with suppress(ProcessLookupError):
-            os.killpg(json.loads(note.read_text()).get("pid") or -1, signal.SIGTERM)
+            os.killpg(group, signal.SIGTERM)
     shutil.rmtree(shared, ignore_errors=True)
 
 

@@ -5,22 +5,17 @@ output even with `-q`, summaries do not. A run that left something out ends with
 """
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rrbackup.api import Repository
 from rrbackup.cli import documents, human
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.initial import Wishes, ask_for_missing, write_configuration
 from rrbackup.cli.session import Session
 from rrbackup.errors import UsageError
 from rrbackup.pure.filters import parse_filter_lines
-from rrbackup.pure.model import VersionId
 from rrbackup.pure.report import CollectResult, Version
-
-_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 
 _KEPT = "what was committed of them before stays"
 _NOT_RESTORED = "everything else was restored"
@@ -67,28 +62,16 @@ def _show_table(session: Session, versions: Sequence[Version]) -> ExitCode:
 
 def list_files(session: Session, version: str) -> ExitCode:
     with session.repository() as repository:
-        version_id = whole_id(repository, version)
-        entries = repository.files(version_id)
-    lines = human.entry_lines(entries, verbose=session.options.verbose)
-    return session.listing(documents.files(version_id, entries), lines)
+        found = repository.files(version)
+    lines = human.entry_lines(found, verbose=session.options.verbose)
+    return session.listing(documents.files(found.version.version_id, found), lines)
 
 
 def list_changes(session: Session, version: str) -> ExitCode:
     with session.repository() as repository:
-        version_id = whole_id(repository, version)
-        changes = repository.changes(version_id)
-    lines = human.change_lines(changes, verbose=session.options.verbose)
-    return session.listing(documents.changes(version_id, changes), lines)
-
-
-def whole_id(repository: Repository, version: str) -> VersionId:
-    """The id of the one version that is meant; what is none, or not clear, is left for the library to refuse."""
-    ids = [found.version_id for found in repository.versions()]
-    if (latest := _LATEST.fullmatch(version)) is not None:
-        back = int(latest[1] or 0) + 1
-        return ids[-back] if back <= len(ids) else VersionId(version)
-    begun = [found for found in ids if version and found.startswith(version)]
-    return begun[0] if len(begun) == 1 and version not in ids else VersionId(version)
+        found = repository.changes(version)
+    lines = human.change_lines(found, verbose=session.options.verbose)
+    return session.listing(documents.changes(found.version.version_id, found), lines)
 
 
 # --- download ----------------------------------------------------------------------------------------------

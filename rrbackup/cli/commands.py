@@ -160,7 +160,10 @@ def list_versions(context: click.Context) -> ExitCode:
 @click.argument("version")
 @click.pass_context
 def list_files(context: click.Context, version: str) -> ExitCode:
-    """List the files of VERSION: mode, size in bytes, time of modification, path."""
+    """List the files of VERSION.
+
+    Mode, size in bytes, time of modification, path.
+    """
     from rrbackup.cli import actions
 
     return actions.list_files(_session(context), version)
@@ -172,7 +175,10 @@ def list_files(context: click.Context, version: str) -> ExitCode:
 @click.argument("version")
 @click.pass_context
 def list_changes(context: click.Context, version: str) -> ExitCode:
-    """List what VERSION changed: new, changed or deleted, then as list_files does."""
+    """List what VERSION changed.
+
+    Whether it is new, changed or deleted, then as list_files does.
+    """
     from rrbackup.cli import actions
 
     return actions.list_changes(_session(context), version)
@@ -190,10 +196,10 @@ def list_changes(context: click.Context, version: str) -> ExitCode:
 @click.argument("ignore_filters", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.pass_context
 def download(context: click.Context, version: str, target: str, ignore_filters: str | None) -> ExitCode:
-    """Download VERSION into the folder TARGET, which is created.
+    """Download VERSION into the folder TARGET.
 
-    Existing files are overwritten, other files left alone. Every file is checked before it takes its place; one that
-    is damaged is named, and the rest goes on (exit code 3).
+    The folder is created if need be. Existing files are overwritten, other files left alone. Every file is
+    checked before it takes its place; one that is damaged is named, and the rest goes on (exit code 3).
 
     The file IGNORE_FILTERS names what to leave out, one Unix wildcard a line, matched against the whole path with
     its leading slash: /foo* leaves out everything that begins with foo in the root, *.iso every such file. A * also

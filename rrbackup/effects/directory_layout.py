@@ -75,7 +75,9 @@ class Folder:
 
 
 def segment(text: str, hashed: bool) -> Segment:
-    """Raises `UsageError` for a text that the layout uses itself."""
+    """Raises `UsageError` for a text that would lead elsewhere, or that the layout uses itself."""
+    if text in ("", ".", ".."):
+        raise UsageError(f"{text!r} cannot be a key segment in the directory store")
     if _RESERVED.match(text):
         raise UsageError(f"key segment {text!r} begins with {text[:2]!r}, which the directory store uses itself")
     plain = text.encode()

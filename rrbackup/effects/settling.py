@@ -119,6 +119,19 @@ def _note_single_writer(client: Client, who: Signature, etag: str) -> SeenClaim:
     return SeenClaim(record, written.etag, written.version_id)
 
 
+def observe_head(client: Client) -> HeadRef | None:
+    """The newest diff, for a plan. A folder that the first backup would create counts as an empty repository.
+
+    Raises StoreMissing like `settle_or_create`.
+    """
+    try:
+        return client.control.read_head(client.local.known_head())
+    except StoreMissing:
+        if not _may_be_created(client):
+            raise
+        return None
+
+
 def settle_or_create(client: Client, take_over: bool, on_event: OnEvent) -> Rest:
     """Settle, where the first backup creates the folder of a directory store.
 
@@ -127,8 +140,12 @@ def settle_or_create(client: Client, take_over: bool, on_event: OnEvent) -> Rest
     try:
         return settle(client, take_over, on_event)
     except StoreMissing:
-        if client.config.directory is None or client.local.known_head() is not None:
+        if not _may_be_created(client):
             raise
     for sentence in client.store.prepare():
         on_event(Notice(sentence))
     return settle(client, take_over, on_event)
+
+
+def _may_be_created(client: Client) -> bool:
+    return client.config.directory is not None and client.local.known_head() is None

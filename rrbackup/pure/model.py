@@ -243,7 +243,7 @@ class Problem:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.detail}"
+        return self.detail if self.path in self.detail else f"{self.path}: {self.detail}"
 
 
 @frozen

@@ -1,8 +1,9 @@
 """What operations report: small values made from diffs, plans and results."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar, overload
 
-from attrs import frozen
+from attrs import field, frozen
 
 from rrbackup.pure.model import Change, Link, Problem, Status, VersionId, VersionRef
 from rrbackup.pure.outcomes import FileResult, Settled
@@ -42,6 +43,32 @@ class Version:
     def of(cls, link: Link) -> "Version":
         diff = link.diff
         return cls(link.version_id, diff.sequence, diff.created_ns, diff.host, Counts.of(diff.changes))
+
+
+T = TypeVar("T")
+
+
+@frozen
+class Listing(Sequence[T]):
+    """The items of one commit, and which commit it is."""
+
+    version: Version
+    items: tuple[T, ...] = field(repr=lambda items: f"<{len(items)} items>")
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
 
 
 @frozen

@@ -88,6 +88,21 @@ def test_a_segment_that_looks_like_the_layout_is_refused(directory: DirectorySto
     directory.put("files/%h/%0A%E9%D0", b"x")
 
 
+@pytest.mark.parametrize("key", ["../outside/k", "a/../../outside/k", "k/"])
+def test_no_key_leads_out_of_the_store_or_to_another(directory: DirectoryStore, root: Path, key: str) -> None:
+    outside = DirectoryStore(root.parent / "outside")
+    outside.prepare()
+    for store in (outside, directory):
+        version = store.put("k", b"x").version_id
+        with pytest.raises(UsageError):
+            directory.delete_versions([VersionRef(key, version)])
+        with pytest.raises(UsageError):
+            directory.get(key, version)
+    with pytest.raises(UsageError):
+        list(directory.list_versions("../outside/"))
+    assert outside.get("k").body == directory.get("k").body == b"x"
+
+
 @pytest.mark.parametrize("version", ["", "1", "1-0000000", "../../x", "1-00000000/../x", "%v1-00000000", "²-00000000"])
 def test_what_cannot_be_a_version_id_is_missing(directory: DirectoryStore, version: str) -> None:
     directory.put("k", b"x")
@@ -166,17 +181,18 @@ def test_a_full_disk_is_told_and_leaves_nothing(directory: DirectoryStore, root:
 
 
 def test_writing_and_deleting_side_by_side_loses_no_version(directory: DirectoryStore) -> None:
-    """Deleting removes folders that others are about to write into."""
+    """Deleting removes folders that others are about to write into; a deep key gives it time to."""
+    deep = "/".join("abcdefghijklmnop")
 
     def work(number: int) -> VersionId:
-        for _ in range(15):
-            gone = directory.put(f"a/b/{number % 2}", b"gone").version_id
-            directory.delete_versions([VersionRef(f"a/b/{number % 2}", gone)])
-        return directory.put(f"a/b/{number % 2}", b"kept").version_id
+        for _ in range(100):
+            gone = directory.put(f"{deep}/{number}", b"gone").version_id
+            directory.delete_versions([VersionRef(f"{deep}/{number}", gone)])
+        return directory.put(f"{deep}/{number}", b"kept").version_id
 
-    with ThreadPoolExecutor(4) as pool:
-        kept = list(pool.map(work, range(4)))
-    assert {row.version_id for row in directory.list_versions("a/b/")} == set(kept)
+    with ThreadPoolExecutor(2) as pool:
+        kept = list(pool.map(work, range(2)))
+    assert {row.version_id for row in directory.list_versions("")} == set(kept)
 
 
 _RACER = """

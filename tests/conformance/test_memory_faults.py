@@ -134,7 +134,7 @@ def test_breaking_off_a_listing_saves_requests(memory: MemoryStore) -> None:
 @pytest.mark.parametrize("kind", [FaultKind.BEFORE, FaultKind.AFTER])
 def test_a_death_anywhere_in_a_multipart_upload(memory: MemoryStore, at: int, kind: FaultKind) -> None:
     client = memory.client(faults=[Fault(at, kind)])
-    with pytest.raises(SimulatedCrash):
+    with pytest.raises(SimulatedCrash, match=f"died {kind}"):
         client.put("k", b"0123456789")
     begun, completed = (at, kind) != (1, FaultKind.BEFORE), (at, kind) == (5, FaultKind.AFTER)
     assert bodies(memory) == ([b"0123456789"] if completed else [])

@@ -15,7 +15,7 @@ MAX_FUNCTION_LINES = 60
 
 PURE_MAY_IMPORT = {
     *("attrs", "cattrs", "collections", "enum", "fnmatch", "functools", "hashlib", "hmac", "itertools"),
-    *("operator", "orjson", "re", "struct", "typing", "urllib.parse"),
+    *("operator", "orjson", "re", "struct", "typing", "urllib.parse", "zstandard", "cryptography"),
     *("rrbackup.errors", "rrbackup.pure"),
 }
 """Nothing here reads a clock, entropy, a file, the network, the environment or a log."""
