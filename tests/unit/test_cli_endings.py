@@ -198,7 +198,7 @@ def test_a_download_with_a_damaged_object_is_incomplete(bench: Bench) -> None:
     stored.write_bytes(b"wrong")
     ran = bench.run("download", "latest", str(bench.target))
     assert ran.code == 3
-    assert f"rrbackup: problem: {row['path']}: " in ran.err
+    assert f"rrbackup: problem: the stored content of {row['path']} " in ran.err
     assert (bench.target / "folder" / "b").read_bytes() == b"second one"
     assert (
         bench.run("download", "latest", str(bench.target), "--json").document["problems"][0]["path"] == "/a"
