@@ -34,7 +34,7 @@ unit: setup
 	$(PYTEST) -m "not deep"
 
 test-deep: lint types
-	$(PYTEST) --timeout 3600
+	$(PYTEST) --timeout 3600 --hypothesis-profile deep
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from rrbackup.pure.names import path_bytes, path_text
     from rrbackup.pure.pipeline import PipelineRule
     from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned, Reason
-    from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+    from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
 
 __all__ = [
     "AccessDenied",
@@ -116,6 +116,7 @@ __all__ = [
     "FileDone",
     "HeadDeleted",
     "HeadRef",
+    "Listing",
     "LocalLockHeld",
     "LocalStateError",
     "Mode",

@@ -12,12 +12,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import servers
-from servers import S3Server
-from worlds import KINDS, SERVED, DirectoryWorld, MemoryWorld, World, s3_worlds
+from hypothesis import HealthCheck, settings
 
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Store
+from tests import servers
+from tests.servers import S3Server
+from tests.worlds import KINDS, SERVED, DirectoryWorld, MemoryWorld, World, s3_worlds
+
+# The same examples on every run, and no verdict that depends on how busy the machine is.
+settings.register_profile("quick", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quick")
 
 _SHARED = "RRBACKUP_TEST_SHARED"
 _LEADER = "RRBACKUP_TEST_LEADER"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from attrs import frozen
-from servers import S3Server
 
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.directory_marker import open_volume
@@ -20,6 +19,7 @@ from rrbackup.effects.directory_upload import Upload
 from rrbackup.effects.memory import Fault, FaultKind, MemoryStore, SimulatedCrash
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.store import Store
+from tests.servers import S3Server
 
 KINDS = ("memory", "directory", "hashed", "moto", "seaweedfs")
 SERVED = ("moto", "seaweedfs")

@@ -11,12 +11,12 @@ from attrs import frozen
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from worlds import SERVED, MemoryWorld, World
 
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch, Store
 from rrbackup.errors import StoreError
 from rrbackup.pure.model import VersionId, VersionRef
+from tests.worlds import SERVED, MemoryWorld, World
 
 KEYS = st.sampled_from(("a", "a/b", "ab", "a-b", "%h/é"))
 PREFIXES = st.sampled_from(("", "a", "a/", "ab", "%h", "x"))

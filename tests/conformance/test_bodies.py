@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from worlds import World
 
 from rrbackup.effects.store import Store, UnfinishedUpload
 from rrbackup.effects.store_rules import MIB, MULTIPART_THRESHOLD
 from rrbackup.errors import UsageError
 from rrbackup.pure.model import VersionId
+from tests.worlds import World
 
 
 class SourceFailed(Exception):

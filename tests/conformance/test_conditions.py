@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from worlds import World
 
 from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, Stored, list_exact
 from rrbackup.effects.store_rules import MULTIPART_THRESHOLD
 from rrbackup.errors import ConditionFailed
+from tests.worlds import World
 
 RACERS = 4
 ROUNDS = 2  # SeaweedFS takes a second and more to tell the losers

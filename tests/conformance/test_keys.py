@@ -1,10 +1,10 @@
 """Keys: odd ones come back as they are, neighbours are told apart, prefixes keep repositories apart."""
 
 import pytest
-from worlds import World
 
 from rrbackup.effects.store import Store, list_exact
 from rrbackup.errors import UsageError
+from tests.worlds import World
 
 # Left out: what SeaweedFS 4.48 is known to mangle and path escaping avoids or nobody names a file (a backslash,
 # control characters, U+FFFE and U+FFFF, a segment that ends in `.versions` or is `.uploads`).

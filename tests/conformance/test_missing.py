@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from servers import S3Server
-from worlds import KINDS, World
 
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.s3 import S3Store
 from rrbackup.effects.store import Store
 from rrbackup.errors import NotVersioned, StoreMissing
 from rrbackup.pure.model import VersionId, VersionRef
+from tests.servers import S3Server
+from tests.worlds import KINDS, World
 
 VERSION = VersionId("1-00000000")
 REQUESTS: dict[str, Callable[[Store], object]] = {

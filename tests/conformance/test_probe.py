@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from worlds import World
 
 from rrbackup.effects.memory import Call, Fault, FaultKind, MemoryClient, MemoryStore
 from rrbackup.effects.probe import probe_conditional_writes
 from rrbackup.effects.single_writer import SingleWriter
 from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store
 from rrbackup.errors import ConditionFailed, OutcomeUnknown
+from tests.worlds import World
 
 KEY = "gc_log"
 

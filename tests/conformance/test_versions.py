@@ -4,11 +4,11 @@ from collections.abc import Callable
 from itertools import groupby
 
 import pytest
-from worlds import KINDS, World
 
 from rrbackup.effects.store import Store, Stored, list_exact
 from rrbackup.errors import ObjectMissing
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
+from tests.worlds import KINDS, World
 
 
 def versions_of(store: Store, key: str) -> list[ListedVersion]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from botocore.exceptions import ClientError
-from scripted_s3 import BEGUN, HANG_UP, OBJECT, PART, STORED, Answer, Script, error, running
 
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.s3_errors import Asked, Manner, refusal
@@ -26,6 +25,7 @@ from rrbackup.errors import (
     UsageError,
 )
 from rrbackup.pure.model import VersionId, VersionRef
+from tests.scripted_s3 import BEGUN, HANG_UP, OBJECT, PART, STORED, Answer, Script, error, running
 
 V = VersionId("v")
 BIG = b"x" * (MULTIPART_THRESHOLD + 1)

@@ -16,8 +16,8 @@ from trees import Tree, tree
 from rrbackup.effects.memory import FaultKind, MemoryStore
 from rrbackup.pure.steps import Publish, Upload, WriteClaim
 
-MOST_STEPS = 60
-"""A client that starts over again and again (two may take over from each other for ever) dies after so many effects."""
+MOST_CLAIMS = 3
+"""Two clients that may take over can take over from each other for ever; a run that would claim once more dies."""
 WRITES = (WriteClaim, Publish, Upload)
 STRIKES = (FaultKind.LOST, FaultKind.NOT_SENT, FaultKind.TWICE)
 HEIR = Profile("heir", Backup(tree(heir=b"hhhhhhhhhh")), take_over=True)
@@ -149,9 +149,9 @@ def _stepped(moment: Moment, number: int, strike: FaultKind | None = None) -> Mo
     uploading = isinstance(client.next_effect(), Upload)
     if strike is not None:
         client.strike(strike)
+    if client.claims == MOST_CLAIMS and client.claims_next:
+        return _replaced(moment, number, client.kill())
     client.step()
-    if client.steps > MOST_STEPS:
-        client.kill()
     late = moment.late | _late(moment.store, store, client) if uploading else moment.late
     return evolve(_replaced(moment, number, client), store=store, late=late)
 

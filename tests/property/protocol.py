@@ -20,6 +20,7 @@ from rrbackup.pure import collection, commit, recovery, sweep
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
 from rrbackup.pure.model import (
+    ClaimState,
     HeadRef,
     LocalManifest,
     Mode,
@@ -31,7 +32,7 @@ from rrbackup.pure.model import (
 )
 from rrbackup.pure.outcomes import FileResult, Settled
 from rrbackup.pure.plan import DedupKey, catalogue, dedup_key
-from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, Results, Upload
+from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, Results, Upload, WriteClaim
 
 
 @frozen
@@ -146,7 +147,7 @@ class Client:
         self.disk = disk or Disk()
         self.number = run
         self.drawn = 0
-        self.steps = 0
+        self.claims = 0
         self._attach(store.client(faults=faults))
         self.phase: Phase = Settling(recovery.begin(self._task()))
 
@@ -172,7 +173,13 @@ class Client:
     @property
     def key(self) -> object:
         """Two clients of the same profile with equal keys behave the same from here on."""
-        return (self.number, self.drawn, self.disk, self.phase)
+        return (self.number, self.drawn, self.claims, self.disk, self.phase)
+
+    @property
+    def claims_next(self) -> bool:
+        """Whether the next step writes an open claim; `claims` counts them."""
+        effect = self.next_effect()
+        return isinstance(effect, WriteClaim) and effect.record.state is ClaimState.OPEN
 
     # --- driving -----------------------------------------------------------------------------------------------
 
@@ -201,7 +208,7 @@ class Client:
         return self
 
     def step(self) -> None:
-        self.steps += 1
+        self.claims += self.claims_next
         try:
             self.phase = self._concluded(self._stepped(self.phase))
         except SimulatedCrash:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cli_bench import Bench
+from tests.unit.cli_bench import Bench
 
 from rrbackup.effects.store import Always
 from rrbackup.pure import format2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
-from cli_bench import Bench, Ran
+from tests.unit.cli_bench import Bench, Ran
 
 from rrbackup.cli import actions
 from rrbackup.cli.exit_codes import ExitCode, exit_code_of

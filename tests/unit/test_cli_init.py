@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_bench import Bench
+from tests.unit.cli_bench import Bench
 
 from rrbackup.config import load_config
 

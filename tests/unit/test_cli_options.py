@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from cli_bench import Bench
+from tests.unit.cli_bench import Bench
 
 from rrbackup.cli.exit_codes import MEANINGS, ExitCode
 

@@ -139,15 +139,15 @@ def test_a_short_path_is_in_the_key_as_it_is() -> None:
     assert object_key("files", PathText("/a/b%25"), 0) == "files/a/b%25"
 
 
-SEGMENTS = "/x" + ("/" + "s" * 200) * 5  # 1,007 bytes
+LONG_PATH = "/x" + ("/" + "s" * 200) * 5  # 1,007 bytes
 
 
 @pytest.mark.parametrize(
     ("path", "prefix_length"),
     [
-        (SEGMENTS + "/" + "x" * 10, 0),
-        (SEGMENTS + "/", 10),
-        (SEGMENTS + "/ü" + "x" * 8, 0),
+        (LONG_PATH + "/" + "x" * 10, 0),
+        (LONG_PATH + "/", 10),
+        (LONG_PATH + "/ü" + "x" * 8, 0),
         ("/" + "x" * 239, 0),
         ("/a/" + "ü" * 119 + "y", 0),
     ],

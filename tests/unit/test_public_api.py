@@ -14,7 +14,7 @@ from rrbackup import testing
 _NAMES = """
 AccessDenied BackupPlan BackupResult BasePathEmpty BasePathMissing Busy BytesMoved Candidate Change ClientAtWork
 CollectResult ConditionFailed Config ConfigError Counts CryptoSettings DamagedChain DamagedObject Detection
-DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event FileDone HeadDeleted HeadRef LocalLockHeld
+DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event FileDone HeadDeleted HeadRef Listing LocalLockHeld
 LocalStateError Mode ModeError NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OnEvent OutcomeUnknown
 PathText PipelineRule PlanMade Planned Problem ProblemFound ProblemKind Published RRBackupError Reason Repository
 RepositoryError S3Settings Scanning SourceError StalePlan Status StoreError StoreMissing StoreUnavailable
