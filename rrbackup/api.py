@@ -164,8 +164,13 @@ class Repository:
         """Write one commit's entries below `target`, leaving out what `ignore` (filters) covers.
 
         Existing files are replaced, others left alone; every file is checked before it takes its place. What fails
-        is a problem of that file. Raises NoSuchVersion, SourceError for the target, StoreError.
+        is a problem of that file. Raises NoSuchVersion, SourceError for the target, StoreError; ModeError if write-only.
         """
+        if self.config.mode is Mode.WRITE_ONLY:
+            raise ModeError(
+                "this client is write-only: it may not read file contents",
+                hint="download with a client that may read",
+            )
         link, entries = self._manifest(version)
         left_out = Filters.of(ignore)
         wanted = [entry for entry in entries if not left_out.covers(entry.path)]

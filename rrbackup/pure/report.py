@@ -31,7 +31,7 @@ class Counts:
 
 @frozen
 class Version:
-    """One commit. `created_ns` is the client's clock when the backup began, `sequence` the order."""
+    """One commit. `created_ns` is the client's clock when the transaction began, `sequence` the order."""
 
     version_id: VersionId
     sequence: int

@@ -384,6 +384,16 @@ def test_a_read_only_client_makes_no_request_to_write(bench: Bench, memory: Memo
     assert len(reader.versions()) == 1
 
 
+def test_a_write_only_client_reads_no_file(bench: Bench, memory: MemoryStore, tmp_path: Path) -> None:
+    write(bench.base, {"a": b"1"})
+    writer = evolve(bench, config=evolve(bench.config, write_only=True))
+    writer.backup()
+    memory.reset_calls()
+    with pytest.raises(ModeError, match="write-only"):
+        writer.open().download("latest", tmp_path / "out")
+    assert memory.calls == ()
+
+
 @pytest.mark.parametrize(
     "settings",
     [
