@@ -164,7 +164,7 @@ class Repository:
         """Write one commit's entries below `target`, leaving out what `ignore` (filters) covers.
 
         Existing files are replaced, others left alone; every file is checked before it takes its place. What fails
-        is a problem of that file. Raises NoSuchVersion, SourceError for the target, StoreError; ModeError if write-only.
+        is a problem of that file. Raises NoSuchVersion, SourceError for the target, StoreError, ModeError.
         """
         if self.config.mode is Mode.WRITE_ONLY:
             raise ModeError(

@@ -177,11 +177,9 @@ class Control:
         """Add versions to the garbage list; nothing is lost when two clients append at once."""
         self._edit_garbage(lambda listed: (*listed, *(ref for ref in refs if ref not in set(listed))))
 
-    def forget_garbage(self, refs: frozenset[VersionRef] | None) -> None:
-        """Take versions out of the garbage list (None: all); what others append meanwhile stays."""
-        processed = frozenset(self.read_garbage()[0]) if refs is None else refs
-        if processed:
-            self._edit_garbage(lambda listed: tuple(ref for ref in listed if ref not in processed))
+    def forget_garbage(self, refs: frozenset[VersionRef]) -> None:
+        """Take versions out of the garbage list; what others append meanwhile stays."""
+        self._edit_garbage(lambda listed: tuple(ref for ref in listed if ref not in refs))
 
     def _edit_garbage(self, edit: Callable[[tuple[VersionRef, ...]], tuple[VersionRef, ...]]) -> None:
         for _ in range(APPEND_TRIES):

@@ -11,7 +11,7 @@ The story, as one would write it without machine::
     publish a fence                          Fencing      no clear answer: read back     Verifying
     sweep: everything, or only what the garbage list names                               Sweeping
     take what was dealt with out of the garbage list                                     Forgetting
-    clear the claim                                                                      Clearing
+    clear the claim                          Clearing     no answer: read back           Rechecking
 """
 
 from attrs import evolve, frozen
@@ -95,6 +95,14 @@ class Clearing:
 
 
 @frozen
+class Rechecking:
+    """A claim of ours must not stay behind unknown (see `commit.Rechecking`)."""
+
+    job: Job
+    ended: "Ended"
+
+
+@frozen
 class Ended:
     """`lost`: another client won; nothing, or nothing more, was deleted."""
 
@@ -102,7 +110,7 @@ class Ended:
     lost: bool = False
 
 
-State = Claiming | Confirming | Fencing | Verifying | Sweeping | Forgetting | Clearing | Ended
+State = Claiming | Confirming | Fencing | Verifying | Sweeping | Forgetting | Clearing | Rechecking | Ended
 
 
 def begin(job: Job) -> State:
@@ -114,7 +122,7 @@ def next_effect(state: State) -> Effect | None:
     match state:
         case Claiming(job):
             return WriteClaim(claims.opening(job.who, job.head, ()), expecting(job.claim.etag))
-        case Confirming():
+        case Confirming() | Rechecking():
             return ReadClaim()
         case Fencing(job):
             return Publish(_fence(job), expecting(job.head.etag if job.head else None))
@@ -122,8 +130,8 @@ def next_effect(state: State) -> Effect | None:
             return ReadChain(job.head.sequence if job.head else 0)
         case Sweeping(_, _, search):
             return sweep.next_effect(search)
-        case Forgetting(job):
-            return ForgetGarbage(job.only)
+        case Forgetting(job, _, search):
+            return ForgetGarbage(_dealt_with(job, search))
         case Clearing(job, claim):
             return WriteClaim(claims.idle(job.who, _serial(claim) + 1), expecting(claim.etag))
         case Ended():
@@ -149,8 +157,12 @@ def advance(state: State, outcome: Outcome) -> State:
             return _swept(evolve(state, search=sweep.advance(state.search, outcome)))
         case Forgetting(job, claim, search), Done():
             return Clearing(job, claim, search.orphans_found)
-        case Clearing(_, _, removed, lost), Wrote() | Refused() | Unclear():
+        case Clearing(_, _, removed, lost), Wrote() | Refused():
             return Ended(removed, lost)
+        case Clearing(job, _, removed, lost), Unclear():
+            return Rechecking(job, Ended(removed, lost))
+        case Rechecking(job, ended), ClaimSeen(claim):
+            return Clearing(job, claim, ended.removed, ended.lost) if claim.belongs_to(job.who.transaction) else ended
         case _:
             raise AssertionError(f"{type(state).__name__} does not expect {outcome!r}")
 
@@ -182,6 +194,12 @@ def _swept(state: Sweeping) -> State:
     if sweep.next_effect(state.search) is not None:
         return state
     return Forgetting(state.job, state.claim, state.search)
+
+
+def _dealt_with(job: Job, search: Sweep) -> frozenset[VersionRef]:
+    """What may leave the garbage list: all that the job was about, or what the listing saw. Not what others have
+    written down since."""
+    return job.only if job.only is not None else frozenset(version.ref for version in search.listed or ())
 
 
 def _fence(job: Job) -> Diff:

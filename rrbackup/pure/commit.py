@@ -17,6 +17,7 @@ The story, as one would write it without machine::
         no clear answer: read the chain back; not there and head unmoved: again          Verifying
     delete what we uploaded and do not keep; look for twins of repeated uploads          Tidying
     clear the claim                                                                      Clearing
+        no answer: read back; still ours: again                                          Rechecking
 """
 
 from attrs import evolve, frozen
@@ -139,12 +140,23 @@ class Clearing:
 
 
 @frozen
+class Rechecking:
+    """A claim of ours must not stay behind unknown: without its journal, no later run would know it for ours."""
+
+    job: Job
+    results: tuple[FileResult, ...]
+    ending: Ending
+
+
+@frozen
 class Ended:
     results: tuple[FileResult, ...]
     ending: Ending
 
 
-State = Inspecting | Claiming | Confirming | Uploading | Publishing | Verifying | Tidying | Clearing | Ended
+Beginning = Inspecting | Claiming | Confirming | Uploading
+Finishing = Publishing | Verifying | Tidying | Clearing | Rechecking | Ended
+State = Beginning | Finishing
 
 
 def begin(job: Job) -> State:
@@ -163,7 +175,7 @@ def next_effect(state: State) -> Effect | None:
         case Claiming(job, results):
             record = claims.opening(job.who, job.head, keys_of(_open_candidates(job, results)))
             return WriteClaim(record, expecting(job.claim.etag))
-        case Confirming():
+        case Confirming() | Rechecking():
             return ReadClaim()
         case Uploading(job, results):
             return Upload(_open_candidates(job, results))
@@ -202,8 +214,13 @@ def advance(state: State, outcome: Outcome) -> State:
             return _verified(job, results, claim, links)
         case Tidying(), _:
             return _tidied(state, outcome)
-        case Clearing(_, results, _, ending), Wrote() | Refused() | Unclear():
+        case Clearing(_, results, _, ending), Wrote() | Refused():
             return Ended(results, ending)
+        case Clearing(job, results, _, ending), Unclear():
+            return Rechecking(job, results, ending)
+        case Rechecking(job, results, ending), ClaimSeen(claim):
+            ours = claim.belongs_to(job.who.transaction)
+            return Clearing(job, results, claim, ending) if ours else Ended(results, ending)
         case _:
             raise AssertionError(f"{type(state).__name__} does not expect {outcome!r}")
 

@@ -128,9 +128,9 @@ class AppendGarbage:
 
 @frozen
 class ForgetGarbage:
-    """Take versions out of the garbage list; None takes out all that it names now."""
+    """Take versions out of the garbage list."""
 
-    refs: frozenset[VersionRef] | None
+    refs: frozenset[VersionRef]
 
 
 @frozen

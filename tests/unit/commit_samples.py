@@ -135,6 +135,8 @@ SAMPLES: Sequence[Sample] = (
     Sample(commit.Clearing(NEW, (), HELD, commit.Ending()), WROTE, "Wrote"),
     Sample(commit.Clearing(NEW, (), HELD, commit.Ending()), Refused(), "Refused"),
     Sample(commit.Clearing(NEW, (), HELD, commit.Ending()), Unclear(), "Unclear"),
+    Sample(commit.Rechecking(NEW, (), commit.Ending()), ClaimSeen(HELD), "ClaimSeen: ours"),
+    Sample(commit.Rechecking(NEW, (), commit.Ending()), ClaimSeen(FOREIGN), "ClaimSeen: another's"),
 )
 
 OUTCOMES: Sequence[Outcome] = (

@@ -1,0 +1,150 @@
+"""Every store that some version of rrbackup has written can be read by this one (golden/README.md)."""
+
+import hashlib
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import golden_stores
+import pytest
+from format1_shell import read_chain, read_content, unlocker
+from golden_stores import ExpectedFile, Golden
+
+import rrbackup
+from rrbackup.pure import format1, format1_object, format2
+from rrbackup.pure.format1_object import read_metadata
+from rrbackup.pure.manifest import fold_links
+from rrbackup.pure.model import Entry, Link, LocalManifest
+from rrbackup.pure.names import path_bytes
+
+PURE = Path(rrbackup.__file__).parent / "pure"
+PASSWORD = b"correct horse"
+
+FORMAT1 = [folder for folder in golden_stores.folders() if golden_stores.format_of(folder) == 1]
+FORMAT2 = [folder for folder in golden_stores.folders() if golden_stores.format_of(folder) == 2]
+
+
+def test_every_format_version_has_a_golden_store() -> None:
+    modules = {int(found[1]) for path in PURE.glob("*.py") if (found := re.fullmatch(r"format(\d+)", path.stem))}
+    assert modules >= {format1.FORMAT, format2.FORMAT}
+    assert modules == {golden_stores.format_of(folder) for folder in golden_stores.folders()}
+
+
+# --- format 1 ------------------------------------------------------------------------------------------------------
+
+unlock = unlocker(PASSWORD)
+
+
+def chain_of(golden: Golden) -> tuple[Link, ...]:
+    return read_chain(golden.store, golden.names["manifest"], golden.names["files"], unlock)
+
+
+@pytest.mark.parametrize("folder", FORMAT1)
+def test_every_commit_of_format_1_gives_back_its_tree(folder: str) -> None:
+    golden = golden_stores.load(folder)
+    links = chain_of(golden)
+    assert [link.version_id for link in reversed(links)] == [commit.version_id for commit in golden.commits]
+    for number, commit in enumerate(golden.commits, start=1):
+        manifest = fold_links(LocalManifest(None), links[-number:])
+        found = {item.entry.path: found1(golden, item.entry) for item in manifest.entries}
+        assert found == commit.tree
+
+
+def found1(golden: Golden, entry: Entry) -> ExpectedFile:
+    assert entry.mode == format1.NOT_RECORDED
+    content = read_content(golden.store, entry, unlock)
+    assert entry.sha256 == hashlib.sha256(content).hexdigest()
+    assert size_from_listing(golden, entry) == len(content)
+    return ExpectedFile(entry.type.value, len(content), entry.sha256, entry.mtime_ns)
+
+
+def size_from_listing(golden: Golden, entry: Entry) -> int:
+    if entry.object is None:
+        return entry.size
+    body = golden.store.get(entry.object.key, entry.object.version_id).body
+    return format1_object.described(entry, format1_object.split(body, "x")[0], len(body)).size
+
+
+@pytest.mark.parametrize("folder", FORMAT1)
+def test_what_a_crashed_run_of_format_1_left_is_found(folder: str) -> None:
+    golden = golden_stores.load(folder)
+    referred = {c.entry.object.ref for link in chain_of(golden) for c in link.diff.changes if c.entry.object}
+    keys = left_over_keys(golden)
+    stored = {version.ref for version in golden.store.list_versions("files/") if version.key in keys}
+    assert stored - referred == set(golden.orphans)
+
+
+def left_over_keys(golden: Golden) -> set[str]:
+    """From the claim where there is one, else from the garbage list."""
+    claim, garbage = golden.names["claim"], golden.names["garbage"]
+    newest = next(version for version in golden.store.list_versions(claim) if version.key == claim)
+    if not newest.marker:
+        payload = read_metadata(golden.store.get(claim, newest.version_id).body, unlock, claim)
+        return set(format1.decode_gc_log(payload, "files", claim))
+    payload = read_metadata(golden.store.get(garbage).body, unlock, garbage)
+    assert format1.decode_garbage(payload, garbage) == golden.orphans
+    return {ref.key for ref in golden.orphans}
+
+
+def test_a_wrong_password_opens_nothing() -> None:
+    golden = golden_stores.load("format1-encrypted")
+    with pytest.raises(rrbackup.DamagedObject):
+        read_chain(golden.store, "manifest_diffs", "files", unlocker(b"wrong horse"))
+
+
+# --- format 2 ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> rrbackup.Config:
+    return rrbackup.Config(
+        base_path=str(tmp_path / "base"),
+        local_manifest_file=str(tmp_path / "manifest"),
+        local_lock_file=str(tmp_path / "lock"),
+        directory=rrbackup.DirectorySettings(path=str(tmp_path / "unused")),
+        follow_symlinks=False,
+    )
+
+
+@pytest.mark.parametrize("folder", FORMAT2)
+def test_every_commit_of_format_2_gives_back_its_tree(folder: str, config: rrbackup.Config, tmp_path: Path) -> None:
+    golden = golden_stores.load(folder)
+    with rrbackup.open_repository(config, store=golden.store) as repository:
+        assert [version.version_id for version in repository.versions()] == [c.version_id for c in golden.commits]
+        for commit in golden.commits:
+            assert {entry.path: found2(entry) for entry in repository.files(commit.version_id)} == commit.tree
+            target = tmp_path / commit.version_id
+            assert repository.download(commit.version_id, target).problems == ()
+            check_tree(target, commit.tree)
+
+
+def found2(entry: Entry) -> ExpectedFile:
+    return ExpectedFile(entry.type.value, entry.size, entry.sha256, entry.mtime_ns, entry.mode, entry.target)
+
+
+def check_tree(target: Path, expected: Mapping[str, ExpectedFile]) -> None:
+    for path, wanted in expected.items():
+        restored = target / path_bytes(rrbackup.PathText(path)).decode("utf-8", "surrogateescape")
+        seen = restored.lstat()
+        assert seen.st_mtime_ns == wanted.mtime_ns
+        if wanted.type == "symlink":
+            assert str(restored.readlink()) == wanted.target
+        else:
+            assert stat.S_IMODE(seen.st_mode) == wanted.mode
+        if wanted.type == "file":
+            assert hashlib.sha256(restored.read_bytes()).hexdigest() == wanted.sha256
+
+
+@pytest.mark.parametrize("folder", FORMAT2)
+def test_a_backup_onto_a_golden_store_ends_the_interrupted_run(folder: str, config: rrbackup.Config) -> None:
+    golden = golden_stores.load(folder)
+    base = Path(config.base_path)
+    base.mkdir()
+    (base / "new").write_bytes(b"new\n")
+    with rrbackup.open_repository(config, store=golden.store) as repository:
+        result = repository.backup(take_over=True)
+        assert [entry.path for entry in repository.files()] == ["/new"]
+        assert repository.versions()[-1].version_id == result.version_id
+    left = {version.ref for version in golden.store.list_versions("files/")}
+    assert left.isdisjoint(golden.orphans)
