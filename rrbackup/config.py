@@ -19,6 +19,7 @@ from rrbackup.config_shapes import detection, path, patterns, plain, plain_objec
 from rrbackup.config_syntax import read_document
 from rrbackup.config_warnings import file_warnings, pipeline_warnings
 from rrbackup.errors import ConfigError
+from rrbackup.pure.compression import DEFAULT_LEVEL
 from rrbackup.pure.model import Mode, Word
 from rrbackup.pure.pipeline import PipelineRule
 from rrbackup.pure.plan import Detection
@@ -62,7 +63,8 @@ class CryptoSettings:
 class Config:
     """One backup: what, where to, and how.
 
-    `chunk_size` is in plaintext bytes of an encrypted chunk. `allow_delete_versions` is None where nothing was
+    `chunk_size` is in plaintext bytes of an encrypted chunk, `compress_level` a level of zstd.
+    `allow_delete_versions` is None where nothing was
     said: then versions may be deleted unless the client is write-only. `split_chunk_size` does nothing.
     `loaded_from` is the absolute path of the file that was loaded; no key stands for it.
 
@@ -107,6 +109,7 @@ class Config:
     chunk_size: int = field(
         default=5_242_880, metadata=check.checked_by(check.whole_number(65_536, 67_108_864))
     )
+    compress_level: int = field(default=DEFAULT_LEVEL, metadata=check.checked_by(check.whole_number(1, 22)))
     visit_mountpoints: bool = field(default=True, metadata=_FLAG)
     follow_symlinks: bool = field(default=True, metadata=_FLAG)
     change_detection: Detection = field(

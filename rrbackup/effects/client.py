@@ -14,6 +14,7 @@ from rrbackup.effects.opening import names_of
 from rrbackup.effects.runner import NoTransfer, Transfer, World
 from rrbackup.effects.store import Store
 from rrbackup.pure.claims import Signature
+from rrbackup.pure.framing import Framing
 from rrbackup.pure.model import HeadRef, Mode, RepositoryId, TransactionId
 
 
@@ -22,7 +23,7 @@ class Client:
 
     def __init__(self, config: Config, store: Store, threads: int) -> None:
         self.config = config
-        self.control = Control(store, names_of(config))
+        self.control = Control(store, names_of(config), Framing(config.meta_pipeline, config.compress_level))
         self.local = LocalState(config.manifest_path(), config.journal_path())
         self.threads = threads
 

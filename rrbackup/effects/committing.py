@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from rrbackup.effects.client import Client, repository_of
+from rrbackup.effects.coding import Coder
 from rrbackup.effects.runner import run
 from rrbackup.effects.settling import Rest, try_store
 from rrbackup.effects.transfer import BackupTransfer, Options, Source
@@ -49,7 +50,7 @@ def _transfer(client: Client, manifest: LocalManifest, on_event: OnEvent) -> Bac
         client.store,
         Source(config.base(), config.follow_symlinks),
         catalogue(manifest.entries),
-        Options(client.threads, config.s3.storage_class if config.s3 else None),
+        Options(Coder(config.compress_level), client.threads, config.s3.storage_class if config.s3 else None),
         client.local.note_receipt,
         on_event,
     )

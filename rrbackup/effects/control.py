@@ -9,6 +9,7 @@ from rrbackup.effects.single_writer import SingleWriter
 from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, list_exact
 from rrbackup.errors import ConditionFailed, HeadDeleted, ObjectMissing, OutcomeUnknown
 from rrbackup.pure import chain, format2
+from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.model import Claim, Diff, HeadRef, Link, ListedVersion, SeenClaim, VersionId, VersionRef
 from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, Refused, Unclear, Wrote
 
@@ -37,9 +38,10 @@ class Control:
     checked by reading instead.
     """
 
-    def __init__(self, store: Store, names: ObjectNames) -> None:
+    def __init__(self, store: Store, names: ObjectNames, framing: Framing = PLAIN) -> None:
         self.store = store
         self.names = names
+        self.framing = framing
         self.single_writer = False
 
     # --- head and chain ----------------------------------------------------------------------------------------
@@ -83,7 +85,7 @@ class Control:
         return self._link(version_id, fetched.info.etag, fetched.body)
 
     def _link(self, version_id: VersionId, etag: str, body: bytes) -> Link:
-        diff = format2.decode_diff(body, f"{self.names.manifest} version {version_id}")
+        diff = format2.decode_diff(body, f"{self.names.manifest} version {version_id}", self.framing)
         return Link(version_id, etag, format2.sha256_hex(body), diff)
 
     def read_chain(self, after: int) -> tuple[Link, ...]:
@@ -127,7 +129,7 @@ class Control:
             return frozenset(ref for diff in diffs for ref in references(diff))
 
     def publish(self, diff: Diff, expect: Expect) -> Wrote | Refused | Unclear:
-        return self._write(self.names.manifest, format2.encode_diff(diff), expect)
+        return self._write(self.names.manifest, format2.encode_diff(diff, self.framing), expect)
 
     # --- claim -------------------------------------------------------------------------------------------------
 
@@ -136,7 +138,7 @@ class Control:
             fetched = self.store.get(self.names.claim)
         except ObjectMissing:
             return SeenClaim()
-        record = format2.decode_claim(fetched.body, self.names.claim)
+        record = format2.decode_claim(fetched.body, self.names.claim, self.framing)
         self.single_writer = not record.conditional_writes
         return SeenClaim(record, fetched.info.etag, fetched.info.version_id)
 
@@ -145,10 +147,10 @@ class Control:
             fetched = self.store.get(self.names.claim, version_id)
         except ObjectMissing:
             return None
-        return format2.decode_claim(fetched.body, f"{self.names.claim} version {version_id}").keys
+        return format2.decode_claim(fetched.body, f"{self.names.claim} version {version_id}", self.framing).keys
 
     def write_claim(self, record: Claim, expect: Expect) -> Wrote | Refused | Unclear:
-        return self._write(self.names.claim, format2.encode_claim(record), expect)
+        return self._write(self.names.claim, format2.encode_claim(record, self.framing), expect)
 
     @property
     def _writer(self) -> Store:
@@ -171,7 +173,7 @@ class Control:
             fetched = self.store.get(self.names.garbage)
         except ObjectMissing:
             return (), None
-        return format2.decode_garbage(fetched.body, self.names.garbage), fetched.info.etag
+        return format2.decode_garbage(fetched.body, self.names.garbage, self.framing), fetched.info.etag
 
     def append_garbage(self, refs: tuple[VersionRef, ...]) -> None:
         """Add versions to the garbage list; nothing is lost when two clients append at once."""
@@ -189,7 +191,7 @@ class Control:
                 return
             condition: Condition = IfAbsent() if etag is None else IfMatch(etag)
             try:
-                self._writer.put(self.names.garbage, format2.encode_garbage(edited), condition=condition)
+                self._writer.put(self.names.garbage, format2.encode_garbage(edited, self.framing), condition=condition)
             except (ConditionFailed, OutcomeUnknown):
                 continue
             return

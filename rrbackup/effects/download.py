@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from threading import Lock
 
+from rrbackup.effects.coding import decoded
 from rrbackup.effects.restore import FileWriter, Target
 from rrbackup.effects.store import Store
 from rrbackup.errors import (
@@ -191,17 +192,7 @@ def _not_the_content(entry: Entry) -> DamagedObject:
 def _body(store: Store, entry: Entry) -> Iterator[bytes]:
     if entry.object is None:
         return iter(())
-    _check_readable(entry, entry.object)
-    return _resumed(store, entry.object)
-
-
-def _check_readable(entry: Entry, ref: ObjectRef) -> None:
-    if ref.format != 2 or ref.applied:
-        raise UnsupportedFormat(
-            f"{entry.path} is stored as format {ref.format} with {' '.join(ref.applied) or 'no pipeline'}, "
-            "which this version of rrbackup cannot undo",
-            hint="use a newer version of rrbackup",
-        )
+    return decoded(entry, entry.object, _resumed(store, entry.object))
 
 
 def _resumed(store: Store, ref: ObjectRef) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """From a configuration to the things that it names: store, object names, rules."""
 
 from rrbackup.config import Config
+from rrbackup.effects.coding import CAN_DO
 from rrbackup.effects.control import ObjectNames
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.s3 import S3Options, S3Store
@@ -8,7 +9,7 @@ from rrbackup.effects.store import Store
 from rrbackup.errors import ConfigError
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.model import PathText, Word
-from rrbackup.pure.names import object_key
+from rrbackup.pure.names import hashed_key, object_key
 from rrbackup.pure.pipeline import pipeline_for
 from rrbackup.pure.plan import Rules
 
@@ -51,6 +52,8 @@ def rules_of(config: Config) -> Rules:
         return _possible(config, path, pipeline_for(config.rules, path))
 
     def key(path: PathText, asked: tuple[Word, ...]) -> str:
+        if Word.HASH_NAMES in asked:
+            return hashed_key(config.remote_base_path, path)
         return object_key(config.remote_base_path, path, prefix_length)
 
     return Rules(
@@ -64,13 +67,15 @@ def rules_of(config: Config) -> Rules:
 
 def check_metadata_pipeline(config: Config) -> None:
     """Raise ConfigError if diffs were to be stored with less than `meta_pipeline` asks for."""
-    if config.meta_pipeline:
-        raise _not_built(config, f"meta_pipeline asks for {' and '.join(config.meta_pipeline)}")
+    missing = [word for word in config.meta_pipeline if word not in CAN_DO]
+    if missing:
+        raise _not_built(config, f"meta_pipeline asks for {' and '.join(missing)}")
 
 
 def _possible(config: Config, path: str, words: tuple[Word, ...] | None) -> tuple[Word, ...] | None:
-    if words:
-        raise _not_built(config, f"file_pipeline asks for {' and '.join(words)} for {path}")
+    missing = [word for word in words or () if word not in CAN_DO or (word is Word.HASH_NAMES and config.password)]
+    if missing:
+        raise _not_built(config, f"file_pipeline asks for {' and '.join(missing)} for {path}")
     return words
 
 

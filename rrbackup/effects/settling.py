@@ -98,7 +98,7 @@ def try_store(client: Client, claim: SeenClaim) -> SeenClaim:
     found = probe_conditional_writes(
         client.store,
         client.control.names.claim,
-        lambda number: format2.encode_claim(claims.idle(who, number)),
+        lambda number: format2.encode_claim(claims.idle(who, number), client.control.framing),
         claim.etag,
     )
     if found.conditional:

@@ -15,14 +15,16 @@ from time import time_ns
 
 from attrs import evolve, frozen
 
+from rrbackup.effects.coding import Coder, Encoded, without_compression
 from rrbackup.effects.contents import Contents
 from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.reading import Clock, SourceReader, Whole, read_through, read_whole
 from rrbackup.effects.store import Store, Stored
 from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
+from rrbackup.pure.compression import WrongSize
 from rrbackup.pure.labels import object_labels
-from rrbackup.pure.model import ObjectRef, Problem, ProblemKind, VersionRef
+from rrbackup.pure.model import ObjectRef, Problem, ProblemKind, VersionRef, Word
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
 from rrbackup.pure.plan import Candidate, DedupKey, dedup_key
 
@@ -47,6 +49,7 @@ class Source:
 
 @frozen
 class Options:
+    coder: Coder
     threads: int = 16
     storage_class: str | None = None
 
@@ -127,7 +130,7 @@ class BackupTransfer:
         return self._known(candidate, content) if stable else None
 
     def _settle(self, candidate: Candidate) -> FileResult:
-        attempts = _Attempts()
+        attempts = _Attempts(candidate.asked)
         result: FileResult
         try:
             result = self._send(candidate, attempts)
@@ -158,9 +161,7 @@ class BackupTransfer:
         with self._opened(candidate) as reader:
             return self._send_big(candidate, reader, attempts, last)
 
-    def _send_small(
-        self, candidate: Candidate, whole: Whole, attempts: "_Attempts", last: bool
-    ) -> Settled | None:
+    def _send_small(self, candidate: Candidate, whole: Whole, attempts: "_Attempts", last: bool) -> Settled | None:
         if not whole.stable and not last:
             return None
         content = whole.content
@@ -174,39 +175,47 @@ class BackupTransfer:
     def _put_whole(self, candidate: Candidate, whole: Whole, attempts: "_Attempts") -> ObjectRef:
         content = whole.content
         labels = object_labels(candidate.path, content.mtime_ns, content.mode, content.sha256)
-        return self._put(candidate, whole.data, content.size, labels, content.sha256, attempts)
+        ref = self._put(candidate, self._options.coder.whole(candidate.asked, whole.data), labels, attempts)
+        self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
+        return ref
 
     def _send_big(
         self, candidate: Candidate, reader: SourceReader, attempts: "_Attempts", last: bool
     ) -> Settled | None:
         labels = object_labels(candidate.path, candidate.mtime_ns, candidate.mode, None)
-        ref = self._put(candidate, reader.chunks(), reader.size, labels, None, attempts)
+        words = attempts.words if not last else without_compression(attempts.words)
+        encoded = self._options.coder.stream(words, reader.chunks(), reader.size)
+        try:
+            ref = self._put(candidate, encoded, labels, attempts)
+        except WrongSize:
+            return None
         content = reader.content
-        if not reader.stable and not last:
+        if not last and not (reader.stable and self._worth_it(ref, content, attempts)):
             attempts.leftovers.append(ref.ref)
             return None
         self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
-        return Settled(
-            candidate.path, content, ref, True, problem=None if reader.stable else _changing(candidate)
-        )
+        return Settled(candidate.path, content, ref, True, problem=None if reader.stable else _changing(candidate))
+
+    def _worth_it(self, ref: ObjectRef, content: Content, attempts: "_Attempts") -> bool:
+        """Whether compression shrank the content, if it was applied; otherwise the next attempt goes without."""
+        if Word.COMPRESS not in ref.applied or ref.stored_size < content.size:
+            return True
+        attempts.words = without_compression(attempts.words)
+        return False
 
     def _put(
-        self,
-        candidate: Candidate,
-        body: bytes | Iterator[bytes],
-        size: int,
-        labels: Mapping[str, str],
-        sha256: str | None,
-        attempts: "_Attempts",
+        self, candidate: Candidate, encoded: Encoded, labels: Mapping[str, str], attempts: "_Attempts"
     ) -> ObjectRef:
         stored = self._store.put(
-            candidate.key, body, size_hint=size, metadata=labels, storage_class=self._options.storage_class
+            candidate.key,
+            encoded.body,
+            size_hint=encoded.size_hint,
+            metadata={} if Word.HASH_NAMES in candidate.asked else labels,
+            storage_class=self._options.storage_class,
         )
-        ref = _object_ref(candidate, stored)
+        ref = _object_ref(candidate, stored, encoded.applied)
         self._on_receipt(ref.ref)
         attempts.doubtful = attempts.doubtful or stored.attempts > 1
-        if sha256 is not None:
-            self._contents.add(dedup_key(sha256, candidate.asked), ref)
         return ref
 
     def _known(self, candidate: Candidate, content: Content) -> Settled | None:
@@ -246,13 +255,14 @@ class BackupTransfer:
 class _Attempts:
     """What the attempts at one file left behind, kept even if the last one fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: tuple[Word, ...]) -> None:
+        self.words = words
         self.leftovers: list[VersionRef] = []
         self.doubtful = False
 
 
-def _object_ref(candidate: Candidate, stored: Stored) -> ObjectRef:
-    return ObjectRef(candidate.key, stored.version_id, stored.size, stored.etag, asked=candidate.asked)
+def _object_ref(candidate: Candidate, stored: Stored, applied: tuple[Word, ...]) -> ObjectRef:
+    return ObjectRef(candidate.key, stored.version_id, stored.size, stored.etag, asked=candidate.asked, applied=applied)
 
 
 def _failed(candidate: Candidate, error: SourceError) -> Failed:

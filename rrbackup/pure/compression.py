@@ -23,6 +23,10 @@ MAX_WINDOW_BYTES = 1 << 27
 """What `zstd -d` accepts without being told to: a frame that asks for more memory is refused."""
 
 
+class WrongSize(Exception):
+    """A stream did not have the size that its frame announces: the file changed while it was read."""
+
+
 def compress(data: bytes, level: int = DEFAULT_LEVEL) -> bytes:
     """One frame that holds `data`."""
     return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(data)
@@ -33,7 +37,7 @@ def shrinks(sample: bytes, level: int = DEFAULT_LEVEL) -> bool:
 
 
 def compressed(chunks: Iterable[bytes], size: int, level: int = DEFAULT_LEVEL) -> Iterator[bytes]:
-    """One frame that holds `size` bytes. Raises ValueError if there are more or fewer of them."""
+    """One frame that holds `size` bytes. Raises WrongSize if there are more or fewer of them."""
     frame = zstandard.ZstdCompressor(level=level, write_content_size=True).compressobj(size=size)
     try:
         for chunk in chunks:
@@ -41,7 +45,7 @@ def compressed(chunks: Iterable[bytes], size: int, level: int = DEFAULT_LEVEL) -
                 yield data
         yield frame.flush()
     except zstandard.ZstdError as error:
-        raise ValueError(f"the content does not have the {size} bytes that were announced") from error
+        raise WrongSize(f"the content does not have the {size} bytes that were announced") from error
 
 
 def decompressed(chunks: Iterable[bytes], limit: int, name: str) -> Iterator[bytes]:

@@ -1,24 +1,20 @@
-"""Format 1, what rrbackup 1.0 wrote: its objects' bytes as values of the model. It is read for ever, never written.
+"""Format 1, what rrbackup 1.0 wrote, as values of the model: diffs and their order, claim, garbage, local manifest.
 
-The rule decided here: what 1.0 did not record is -1 or empty (`NOT_RECORDED`), never guessed; and the order of its
-diffs is the store's own order of versions, which LastModified may not contradict. Every object may be hostile:
-whatever its bytes, the answer is a value or an error of ours, and memory stays in proportion to the bytes stored,
-or to `MAX_METADATA_BYTES`.
+It is read for ever and never written. The rules decided here: what 1.0 did not record is `NOT_RECORDED` or empty, never
+guessed; and the order of the diffs is the store's own order of versions, which LastModified may not contradict. How
+an object's bytes become the JSON that is read here: `format1_object`.
 """
 
-import binascii
-import bz2
 import hashlib
-import json
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from attrs import evolve, field, frozen
+from attrs import frozen
 
-from rrbackup.errors import DamagedChain, DamagedObject, LocalStateError, UnsupportedFormat
+from rrbackup.errors import DamagedChain, DamagedObject, LocalStateError
 from rrbackup.pure import names
+from rrbackup.pure.format1_json import brief, elements, mapping, parse, string
 from rrbackup.pure.model import (
     Change,
     Diff,
@@ -33,249 +29,228 @@ from rrbackup.pure.model import (
     TransactionId,
     VersionId,
     VersionRef,
-    Word,
 )
 
 FORMAT = 1
 NOT_RECORDED = -1
-"""In `size`, `stored_size` and `mode`. A mode of 0 would be a real one: a file that nobody may open."""
-
-MAX_HEADER_BYTES = 65_536
-MAX_METADATA_BYTES = 1 << 28
-"""Bytes of a diff once decompressed: about 800,000 changes."""
-MAX_CHUNK_BYTES = 1 << 28
-MAX_KDF_MEMORY = 1 << 30
-"""Bytes. libsodium's "sensitive" limit for Argon2i is half of it."""
-MAX_KDF_PASSES = 64
-
-LENGTH_BYTES = 4
-STREAM_HEADER_BYTES = 24
-CHUNK_OVERHEAD = 17
-"""What encryption adds to a chunk: the tag's byte and the authenticator."""
-_TAG_MESSAGE = 0
-_SALT_BYTES = 16
+"""In `mode`, `size` and `stored_size`. A mode of 0 would be a real one: a file that only root can open."""
 
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SPACE = re.compile(rb"[ \t\r\n]*")
-_WINDOWS = (1 << 12, 1 << 18, 1 << 23)
 _MAX_SECONDS = 2**63 // 10**9
 _NAMED = 10
 
 
+# --- diffs ---------------------------------------------------------------------------------------------------------
+
+
+def decode_diff(payload: bytes, files: str, name: str) -> tuple[Change, ...]:
+    """The changes in a diff's JSON. `files` is the configured beginning of file keys. Raises DamagedObject."""
+    return tuple(_change(mapping(item, f"a change in {name}"), files, name) for item in elements(payload, name))
+
+
+def _change(fields: Mapping[str, object], files: str, name: str) -> Change:
+    status = string(fields.get("status"), f"the status of a change in {name}")
+    if status not in Status.__members__.values():
+        raise DamagedObject(f"{name} has a change with the status {brief(status)}")
+    return Change(Status(status), _entry(fields, files, name))
+
+
+def _entry(fields: Mapping[str, object], files: str, name: str) -> Entry:
+    raw = string(fields.get("path"), f"a path in {name}")
+    path = path_text(raw, name)
+    what = f"{path} in {name}"
+    mtime_ns = _nanoseconds(fields.get("last_mod"), f"last_mod of {what}")
+    if fields.get("empty") is True:
+        return Entry(path, size=0, mtime_ns=mtime_ns, mode=NOT_RECORDED, sha256=_EMPTY_SHA256)
+    return Entry(
+        path,
+        size=NOT_RECORDED,
+        mtime_ns=mtime_ns,
+        mode=NOT_RECORDED,
+        sha256=_digest(fields.get("hash"), f"hash of {what}"),
+        object=_object(fields, files, what),
+    )
+
+
+def _object(fields: Mapping[str, object], files: str, what: str) -> ObjectRef:
+    key = _key(files, string(fields.get("real_path"), f"real_path of {what}"), what)
+    return ObjectRef(key, _version_id(fields.get("version_id"), what), NOT_RECORDED, "", FORMAT)
+
+
+def path_text(path: str, name: str) -> PathText:
+    """The path text of a path as 1.0 wrote it: with a leading slash, bytes that are not UTF-8 as lone surrogates."""
+    try:
+        raw = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise DamagedObject(f"the path {brief(path)} in {name} is not valid Unicode") from None
+    if raw[:1] != b"/":
+        raise DamagedObject(f"the path {brief(path)} in {name} does not begin with a slash")
+    return names.path_text(raw[1:])
+
+
+def _key(files: str, path: str, what: str) -> str:
+    key = files + path
+    if path[:1] != "/" or any("\ud800" <= character <= "\udfff" for character in path):
+        raise DamagedObject(f"no object can have the key {brief(key)}, which stands at {what}")
+    return key
+
+
+def _version_id(value: object, what: str) -> VersionId:
+    version_id = string(value, f"version_id of {what}")
+    if version_id in ("", "null"):
+        raise DamagedObject(f"version_id of {what} is {version_id!r}: it was stored without versioning")
+    return VersionId(version_id)
+
+
+def _digest(value: object, what: str) -> str:
+    text = string(value, what)
+    if _SHA256.fullmatch(text) is None:
+        raise DamagedObject(f"{what} is {brief(text)}, not a SHA-256 in hexadecimal digits")
+    return text
+
+
+def _nanoseconds(value: object, what: str) -> int:
+    """The nanoseconds nearest to float seconds; the whole seconds are taken off first, because they are exact."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DamagedObject(f"{what} is {brief(value)}, not a number of seconds")
+    if not -_MAX_SECONDS < value < _MAX_SECONDS:  # also false for NaN
+        raise DamagedObject(f"{what} is {brief(value)}, out of range")
+    whole, part = divmod(value, 1)
+    return int(whole) * 10**9 + round(part * 1e9)
+
+
+# --- the chain -----------------------------------------------------------------------------------------------------
+
+
 @frozen
-class Kdf:
-    """How Argon2i 1.3 makes the key from the password. `memory` is in bytes."""
+class FoundDiff:
+    """A version of the manifest object. `sha256` is that of its stored bytes, the time is the store's own."""
 
-    passes: int
-    memory: int
-    salt: bytes = field(repr=False)
+    version_id: VersionId
+    etag: str
+    sha256: str
+    last_modified_ns: int
+    changes: tuple[Change, ...]
+
+
+def chain(found_newest_first: Sequence[FoundDiff]) -> tuple[Link, ...]:
+    """Every diff of a format 1 repository, in the store's order, as links of a chain; newest first.
+
+    Sequence numbers count from the oldest, whose bytes also name the repository; times and hosts are unknown but for
+    LastModified. Raises DamagedChain as `check_order` does.
+    """
+    check_order([(found.version_id, found.last_modified_ns) for found in found_newest_first])
+    oldest_first = found_newest_first[::-1]
+    parents = (None, *(ParentRef(found.version_id, found.sha256) for found in oldest_first))
+    repository = repository_id(oldest_first[0].sha256) if oldest_first else RepositoryId("")
+    numbered = enumerate(zip(oldest_first, parents, strict=False), start=1)
+    links = [_link(repository, sequence, found, parent) for sequence, (found, parent) in numbered]
+    return tuple(reversed(links))
+
+
+def repository_id(oldest_sha256: str) -> RepositoryId:
+    """The identity of a format 1 repository, which has none of its own, from the stored bytes of its first diff."""
+    return RepositoryId(f"format1-{oldest_sha256[:32]}")
+
+
+def _link(repository: RepositoryId, sequence: int, found: FoundDiff, parent: ParentRef | None) -> Link:
+    diff = Diff(
+        repository,
+        sequence,
+        parent,
+        TransactionId(""),
+        DiffKind.COMMIT,
+        found.last_modified_ns,
+        "",
+        found.changes,
+    )
+    return Link(found.version_id, found.etag, found.sha256, diff)
+
+
+def check_order(newest_first: Sequence[tuple[VersionId, int]]) -> None:
+    """Raise DamagedChain, naming both orders, where LastModified (nanoseconds) contradicts the store's order."""
+    if all(newer >= older for (_, newer), (_, older) in pairwise(newest_first)):
+        return
+    by_time = sorted(newest_first, key=lambda version: version[1], reverse=True)
+    moved = [place for place, pair in enumerate(zip(newest_first, by_time, strict=True)) if pair[0] != pair[1]]
+    differing = slice(moved[0], moved[-1] + 1)
+    raise DamagedChain(
+        "the store's order of the diffs contradicts their times, and format 1 has no other; newest first, the store "
+        f"lists {_ids(newest_first[differing])}, but LastModified says {_ids(by_time[differing])}",
+        hint="find out which order is right, for example from the times in a local manifest; copying a bucket mixes "
+        "up its versions",
+    )
+
+
+def _ids(versions: Sequence[tuple[VersionId, int]]) -> str:
+    shown = ", ".join(version_id for version_id, _ in versions[:_NAMED])
+    return f"{shown} and {len(versions) - _NAMED} more" if len(versions) > _NAMED else shown
+
+
+def check_formats(newest_first: Iterable[tuple[VersionId, int]]) -> None:
+    """Raise DamagedChain for a diff of format 1 above one of format 2. Takes version ids with their formats."""
+    last_old: VersionId | None = None
+    for version_id, format_ in newest_first:
+        if format_ != FORMAT and last_old is not None:
+            raise DamagedChain(
+                f"the format 1 diff {last_old} lies above the format 2 diff {version_id}: "
+                "a client of rrbackup 1.0 still writes to this repository",
+                hint="stop that client or revoke its rights, then delete that version of the manifest object; "
+                "what it backed up is not in the repository",
+            )
+        last_old = version_id if format_ == FORMAT else last_old
+
+
+# --- claim, garbage list, local manifest ---------------------------------------------------------------------------
+
+
+def decode_gc_log(payload: bytes, files: str, name: str) -> tuple[str, ...]:
+    """The keys that a run which left its gc_log may have written, sorted. Raises DamagedObject."""
+    items = (mapping(item, f"a change in {name}") for item in elements(payload, name))
+    uploads = (item for item in items if item.get("status") != Status.DELETED and item.get("empty") is not True)
+    return tuple(sorted({_key(files, string(item.get("path"), f"a path in {name}"), name) for item in uploads}))
+
+
+def decode_garbage(payload: bytes, name: str) -> tuple[VersionRef, ...]:
+    """What a write-only client could not delete: pairs of key and version id, or batches of such pairs."""
+    return tuple(ref for item in elements(payload, name) for ref in _garbage(item, name))
+
+
+def _garbage(item: object, name: str) -> Iterator[VersionRef]:
+    batch = item if isinstance(item, list) and all(isinstance(pair, list) for pair in item) else [item]
+    for pair in batch:
+        match pair:
+            case [str(key), str(version_id)]:
+                yield VersionRef(key, VersionId(version_id))
+            case _:
+                raise DamagedObject(f"{name} holds {brief(pair)} instead of a key and a version id")
 
 
 @frozen
-class Header:
-    """`text` is the associated data of every chunk; `chunk_size` (plaintext bytes) is None in metadata objects."""
+class OldLocalManifest:
+    """The local manifest of 1.0: the newest diff that it has seen, and the files of that commit."""
 
-    text: bytes
-    chunk_size: int | None = None
-    compressed: bool = False
-    kdf: Kdf | None = None
-
-    @property
-    def frame_bytes(self) -> int:
-        """What stands before the content: length, header and, where there is one, the stream's header."""
-        return LENGTH_BYTES + len(self.text) + (STREAM_HEADER_BYTES if self.kdf else 0)
+    head: VersionId | None
+    entries: tuple[Entry, ...]
 
 
-Pull = Callable[[bytes, bytes], tuple[bytes, int]]
-"""(chunk, associated data) → (plaintext, tag), as libsodium's secretstream; DamagedObject where it does not open."""
-Unlock = Callable[[Kdf, bytes], Pull]
-"""(parameters of the key, 24-byte stream header) → the stream. Raises what is right where there is no password."""
-
-
-# --- header and frame ----------------------------------------------------------------------------------------------
-
-
-def header_length(data: bytes, name: str) -> int:
-    """The bytes of the JSON header, from the first four bytes of an object. Raises DamagedObject."""
-    length = int.from_bytes(data[:LENGTH_BYTES], "big")
-    if len(data) < LENGTH_BYTES or length > MAX_HEADER_BYTES:
-        raise DamagedObject(f"{name} does not begin with a header of format 1")
-    return length
-
-
-def decode_header(text: bytes, name: str) -> Header:
-    """Raises DamagedObject, or UnsupportedFormat for a version, compression or cipher that 1.0 did not know."""
-    fields = _mapping(_json(text, f"the header of {name}"), f"the header of {name}")
-    if fields.get("V") != "1":
-        raise _unsupported(f"{name} has format {_brief(fields.get('V'))}, not 1")
-    chunk_size = _number(fields["S"], 1, MAX_CHUNK_BYTES, f"chunk size of {name}") if "S" in fields else None
-    return Header(text, chunk_size, _is_compressed(fields.get("C"), name), _kdf(fields.get("E"), name))
-
-
-def split(data: bytes, name: str) -> tuple[Header, bytes]:
-    """A whole object as its header and what follows. Raises DamagedObject or UnsupportedFormat."""
-    end = LENGTH_BYTES + header_length(data, name)
-    if end > len(data):
-        raise DamagedObject(f"{name} ends within its header")
-    return decode_header(data[LENGTH_BYTES:end], name), data[end:]
-
-
-def is_format1(data: bytes) -> bool:
-    """Whether a metadata object says that it has format 1: then it is read here, else by `format2`."""
+def decode_local(data: bytes, files: str, name: str) -> OldLocalManifest:
+    """Raises LocalStateError where the file is not a local manifest of 1.0, or damaged: it is then to be rebuilt."""
     try:
-        end = LENGTH_BYTES + header_length(data, "")
-        return _mapping(_json(data[LENGTH_BYTES:end], ""), "").get("V") == "1"
-    except DamagedObject:
-        return False
+        document = mapping(parse(data, name), name)
+        if not {"latest_remote_diff", "files"} <= document.keys():
+            raise DamagedObject(f"{name} is not a local manifest of rrbackup 1.0")
+        return OldLocalManifest(_seen(document["latest_remote_diff"], name), _files(document["files"], files, name))
+    except DamagedObject as error:
+        raise LocalStateError(f"{name} cannot be read: {error}") from None
 
 
-def _is_compressed(value: object, name: str) -> bool:
-    if not value:
-        return False  # 1.0 wrote "C":"" for files that it left alone
-    if value != {"A": "bz2"}:
-        raise _unsupported(f"{name} is compressed with {_brief(value)}")
-    return True
+def _seen(value: object, name: str) -> VersionId | None:
+    return _version_id(mapping(value, f"the newest diff in {name}").get("version_id"), name) if value else None
 
 
-def _kdf(value: object, name: str) -> Kdf | None:
-    if value is None or value == "":
-        return None
-    fields = _mapping(value, f"the encryption header of {name}")
-    if fields.get("A") != "ARGON2I13" or fields.get("E", "sodssxcc20") != "sodssxcc20":
-        raise _unsupported(f"{name} is encrypted with {_brief(value)}")
-    passes = _number(fields.get("O"), 3, MAX_KDF_PASSES, f"number of key derivation passes of {name}")
-    memory = _number(fields.get("M"), 8192, MAX_KDF_MEMORY, f"key derivation memory of {name}")
-    return Kdf(passes, memory, _checked_salt(_base64(_text(fields.get("S"), f"the salt of {name}"), name), name))
-
-
-def decode_salt(data: bytes, name: str) -> bytes:
-    """The 16 bytes of the salt object, which is not framed. Raises DamagedObject."""
-    try:
-        return _checked_salt(binascii.unhexlify(data.strip()), name)
-    except ValueError:
-        raise DamagedObject(f"{name} is not a salt in hexadecimal digits") from None
-
-
-def _base64(text: str, name: str) -> bytes:
-    try:
-        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
-    except ValueError:
-        raise DamagedObject(f"the salt of {name} is not base64") from None
-
-
-def _checked_salt(salt: bytes, name: str) -> bytes:
-    if len(salt) != _SALT_BYTES:
-        raise DamagedObject(f"the salt of {name} has {len(salt)} bytes, not {_SALT_BYTES}")
-    return salt
-
-
-# --- content -------------------------------------------------------------------------------------------------------
-
-
-def read_metadata(data: bytes, unlock: Unlock, name: str, limit: int = MAX_METADATA_BYTES) -> bytes:
-    """The JSON in a metadata object: one chunk, compressed before it was encrypted.
-
-    Raises DamagedObject, also where it would have more than `limit` bytes, or UnsupportedFormat.
-    """
-    header, payload = split(data, name)
-    if header.kdf is not None:
-        pull = _open(header.kdf, payload[:STREAM_HEADER_BYTES], unlock, name)
-        payload = _pulled(pull, payload[STREAM_HEADER_BYTES:], header, name)
-    return _decompress(payload, limit, name) if header.compressed else payload
-
-
-def read_file(blocks: Iterable[bytes], unlock: Unlock, name: str) -> Iterator[bytes]:
-    """The content of a file object, given in blocks of any size; holds one chunk at a time.
-
-    The last chunk is not marked, so an object cut off between two chunks gives a shorter file: only the hash in the
-    manifest tells. Raises DamagedObject or UnsupportedFormat.
-    """
-    source = _Source(blocks)
-    header = decode_header(_exactly(source, header_length(source.take(LENGTH_BYTES), name), name), name)
-    if header.compressed:
-        raise _unsupported(f"{name} is a compressed file, which rrbackup 1.0 never wrote")
-    return source.rest() if header.kdf is None else _decrypted(source, header, header.kdf, unlock, name)
-
-
-def _decrypted(source: "_Source", header: Header, kdf: Kdf, unlock: Unlock, name: str) -> Iterator[bytes]:
-    if header.chunk_size is None:
-        raise DamagedObject(f"the header of {name} has no chunk size")
-    pull = _open(kdf, source.take(STREAM_HEADER_BYTES), unlock, name)
-    while chunk := source.take(header.chunk_size + CHUNK_OVERHEAD):
-        yield _pulled(pull, chunk, header, name)
-
-
-def content_size(header: Header, stored_size: int, name: str) -> int:
-    """The bytes of a file whose object has `stored_size` bytes. Raises DamagedObject where that cannot be."""
-    content = stored_size - header.frame_bytes
-    if header.kdf is not None and header.chunk_size is not None:
-        chunks = -(-content // (header.chunk_size + CHUNK_OVERHEAD))
-        content -= chunks * CHUNK_OVERHEAD
-    if content < 0:
-        raise DamagedObject(f"{name} has {stored_size} bytes, too few for its header")
-    return content
-
-
-def described(entry: Entry, header: Header, stored_size: int) -> Entry:
-    """`entry` with what the diff does not record but the listing (`stored_size`, bytes) and the header do."""
-    if entry.object is None:
-        return entry
-    words = (Word.ENCRYPT,) if header.kdf else ()
-    found = evolve(entry.object, stored_size=stored_size, asked=words, applied=words)
-    return evolve(entry, size=content_size(header, stored_size, found.key), object=found)
-
-
-def _open(kdf: Kdf, stream_header: bytes, unlock: Unlock, name: str) -> Pull:
-    if len(stream_header) != STREAM_HEADER_BYTES:
-        raise DamagedObject(f"{name} ends within the header of its encrypted stream")
-    return unlock(kdf, stream_header)
-
-
-def _pulled(pull: Pull, chunk: bytes, header: Header, name: str) -> bytes:
-    if len(chunk) < CHUNK_OVERHEAD:
-        raise DamagedObject(f"{name} is cut off: its last chunk has {len(chunk)} bytes")
-    plain, tag = pull(chunk, header.text)
-    if tag != _TAG_MESSAGE:
-        raise DamagedObject(f"{name} has a chunk with the tag {tag}, which rrbackup 1.0 never wrote")
-    return plain
-
-
-def _decompress(data: bytes, limit: int, name: str) -> bytes:
-    machine = bz2.BZ2Decompressor()
-    try:
-        plain = machine.decompress(data, max_length=limit + 1)
-    except OSError as error:
-        raise DamagedObject(f"{name} cannot be decompressed: {error}") from None
-    if len(plain) > limit:
-        raise DamagedObject(f"{name} has more than {limit} bytes once decompressed; no metadata object is that large")
-    if not machine.eof or machine.unused_data:
-        raise DamagedObject(f"{name} is {'followed by something else' if machine.eof else 'cut off'}")
-    return plain
-
-
-class _Source:
-    """Blocks of any size, taken in pieces of a chosen one."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
-        self._held = bytearray()
-
-    def take(self, count: int) -> bytes:
-        """`count` bytes, or as many as are left."""
-        while len(self._held) < count and (block := next(self._blocks, None)) is not None:
-            self._held += block
-        taken = bytes(self._held[:count])
-        del self._held[:count]
-        return taken
-
-    def rest(self) -> Iterator[bytes]:
-        yield bytes(self._held)
-        yield from self._blocks
-
-
-def _exactly(source: _Source, count: int, name: str) -> bytes:
-    data = source.take(count)
-    if len(data) < count:
-        raise DamagedObject(f"{name} ends within its header")
-    return data
+def _files(value: object, files: str, name: str) -> tuple[Entry, ...]:
+    if not isinstance(value, list):
+        raise DamagedObject(f"the files in {name} are {brief(value)}, not a list")
+    return tuple(_entry(mapping(item, f"a file in {name}"), files, name) for item in value)

@@ -16,7 +16,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.preconf.orjson import make_converter
 
 from rrbackup.errors import DamagedObject, LocalStateError, UnsupportedFormat
-from rrbackup.pure.header import Header, decode_frame, encode_frame
+from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.model import (
     Change,
     Claim,
@@ -68,9 +68,9 @@ def _parse(payload: bytes, name: str) -> Any:
         raise DamagedObject(f"{name} does not hold JSON: {error}") from None
 
 
-def _record(data: bytes, kind: str, name: str) -> dict[str, Any]:
+def _record(data: bytes, kind: str, name: str, framing: Framing) -> dict[str, Any]:
     """The JSON object in a framed record of a format that we know."""
-    fields = _parse(decode_frame(data, kind, name), name)
+    fields = _parse(framing.unwrap(data, kind, name), name)
     if not isinstance(fields, dict):
         raise DamagedObject(f"{name} does not hold a JSON object")
     if fields.get("format") != FORMAT:
@@ -78,8 +78,8 @@ def _record(data: bytes, kind: str, name: str) -> dict[str, Any]:
     return fields
 
 
-def _frame(kind: str, fields: dict[str, Any]) -> bytes:
-    return encode_frame(Header(kind), orjson.dumps({"format": FORMAT, **fields}))
+def _frame(kind: str, fields: dict[str, Any], framing: Framing) -> bytes:
+    return framing.wrap(kind, orjson.dumps({"format": FORMAT, **fields}))
 
 
 # --- objects in the store --------------------------------------------------------------------------------------
@@ -89,13 +89,13 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def encode_diff(diff: Diff) -> bytes:
-    return _frame("diff", _converter.unstructure(diff))
+def encode_diff(diff: Diff, framing: Framing = PLAIN) -> bytes:
+    return _frame("diff", _converter.unstructure(diff), framing)
 
 
-def decode_diff(data: bytes, name: str) -> Diff:
+def decode_diff(data: bytes, name: str, framing: Framing = PLAIN) -> Diff:
     """Raises DamagedObject or UnsupportedFormat, naming `name`."""
-    diff = _structure(_record(data, "diff", name), Diff, name)
+    diff = _structure(_record(data, "diff", name, framing), Diff, name)
     unknown = sorted(set(diff.requires) - KNOWN_FEATURES)
     if unknown:
         raise UnsupportedFormat(
@@ -105,22 +105,22 @@ def decode_diff(data: bytes, name: str) -> Diff:
     return diff
 
 
-def encode_claim(claim: Claim) -> bytes:
-    return _frame("claim", _converter.unstructure(claim))
+def encode_claim(claim: Claim, framing: Framing = PLAIN) -> bytes:
+    return _frame("claim", _converter.unstructure(claim), framing)
 
 
-def decode_claim(data: bytes, name: str) -> Claim:
+def decode_claim(data: bytes, name: str, framing: Framing = PLAIN) -> Claim:
     """Raises DamagedObject or UnsupportedFormat, naming `name`."""
-    return _structure(_record(data, "claim", name), Claim, name)
+    return _structure(_record(data, "claim", name, framing), Claim, name)
 
 
-def encode_garbage(refs: Iterable[VersionRef]) -> bytes:
-    return _frame("garbage", {"versions": [[ref.key, ref.version_id] for ref in refs]})
+def encode_garbage(refs: Iterable[VersionRef], framing: Framing = PLAIN) -> bytes:
+    return _frame("garbage", {"versions": [[ref.key, ref.version_id] for ref in refs]}, framing)
 
 
-def decode_garbage(data: bytes, name: str) -> tuple[VersionRef, ...]:
+def decode_garbage(data: bytes, name: str, framing: Framing = PLAIN) -> tuple[VersionRef, ...]:
     """Raises DamagedObject or UnsupportedFormat, naming `name`."""
-    rows = _structure(_record(data, "garbage", name).get("versions"), list[tuple[str, str]], name)
+    rows = _structure(_record(data, "garbage", name, framing).get("versions"), list[tuple[str, str]], name)
     return tuple(VersionRef(key, VersionId(version_id)) for key, version_id in rows)
 
 

@@ -5,6 +5,7 @@ applied. A file object without pipeline has no frame; whether an object is frame
 """
 
 import struct
+from collections.abc import Mapping
 
 import orjson
 from attrs import frozen
@@ -16,6 +17,7 @@ MAX_HEADER_BYTES = 65_536
 """Headers have a few hundred bytes; a length beyond this is damage, not a reason to allocate."""
 
 _LENGTH = struct.Struct(">I")
+LENGTH_BYTES = _LENGTH.size
 VERSION = "2"
 
 
@@ -28,17 +30,39 @@ class Header:
 
 
 def encode_frame(header: Header, payload: bytes) -> bytes:
-    text = orjson.dumps({"V": VERSION, "kind": header.kind, "pipeline": list(header.pipeline)})
-    return _LENGTH.pack(len(text)) + text + payload
+    return encode_header(header, {}) + payload
 
 
-def decode_frame(data: bytes, kind: str, name: str) -> bytes:
-    """The payload of the record `kind` in object `name` (for messages).
+# --- the parts of it, for objects whose header says more ---------------------------------------------------------
 
-    Raises DamagedObject, or UnsupportedFormat for a format version or pipeline that this version cannot read.
-    """
-    text, payload = _split(data, name)
-    fields = _fields(text, name)
+
+def encode_header(header: Header, more: Mapping[str, object]) -> bytes:
+    """What stands before the payload: the length, and the JSON header with the fields `more` behind the usual ones."""
+    text = encode_fields({"V": VERSION, "kind": header.kind, "pipeline": list(header.pipeline), **more})
+    return _LENGTH.pack(len(text)) + text
+
+
+def split_frame(data: bytes, name: str) -> tuple[bytes, bytes]:
+    """The JSON header's text, and the payload. Raises DamagedObject."""
+    end = LENGTH_BYTES + header_length(data[:LENGTH_BYTES], name)
+    if end > len(data):
+        raise _no_header(name, end - LENGTH_BYTES)
+    return data[LENGTH_BYTES:end], data[end:]
+
+
+def header_length(start: bytes, name: str) -> int:
+    """The bytes of the JSON header, from the first `LENGTH_BYTES` of an object. Raises DamagedObject."""
+    if len(start) < LENGTH_BYTES:
+        raise DamagedObject(f"{name} is too short to have a header ({len(start)} bytes)")
+    length: int = _LENGTH.unpack(start)[0]
+    if length > MAX_HEADER_BYTES:
+        raise _no_header(name, length)
+    return length
+
+
+def header_fields(text: bytes, kind: str, name: str) -> dict[str, object]:
+    """The fields of a JSON header of our format and of that kind. Raises DamagedObject or UnsupportedFormat."""
+    fields = decode_fields(text, f"the header of {name}")
     if fields.get("V") != VERSION:
         raise UnsupportedFormat(
             f"{name} has format {fields.get('V')!r}, which this version of rrbackup does not read",
@@ -46,29 +70,23 @@ def decode_frame(data: bytes, kind: str, name: str) -> bytes:
         )
     if fields.get("kind") != kind:
         raise DamagedObject(f"{name} holds a record of kind {fields.get('kind')!r}, not {kind!r}")
-    if fields.get("pipeline") != []:
-        raise UnsupportedFormat(
-            f"{name} was stored with the pipeline {fields.get('pipeline')!r}, which this version cannot undo",
-            hint="use a newer version of rrbackup",
-        )
-    return payload
+    return fields
 
 
-def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
-    if len(data) < _LENGTH.size:
-        raise DamagedObject(f"{name} is too short to have a header ({len(data)} bytes)")
-    (length,) = _LENGTH.unpack_from(data)
-    if length > MAX_HEADER_BYTES or _LENGTH.size + length > len(data):
-        raise DamagedObject(f"{name} does not begin with a header: it claims one of {length} bytes")
-    end = _LENGTH.size + length
-    return data[_LENGTH.size : end], data[end:]
+def encode_fields(fields: Mapping[str, object]) -> bytes:
+    return orjson.dumps(fields)
 
 
-def _fields(text: bytes, name: str) -> dict[str, object]:
+def decode_fields(text: bytes, name: str) -> dict[str, object]:
+    """The JSON object that `name` is. Raises DamagedObject."""
     try:
         fields = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise DamagedObject(f"the header of {name} is not JSON: {error}") from None
+        raise DamagedObject(f"{name} is not JSON: {error}") from None
     if not isinstance(fields, dict):
-        raise DamagedObject(f"the header of {name} is not a JSON object")
+        raise DamagedObject(f"{name} is not a JSON object")
     return fields
+
+
+def _no_header(name: str, length: int) -> DamagedObject:
+    return DamagedObject(f"{name} does not begin with a header: it claims one of {length} bytes")

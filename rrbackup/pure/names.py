@@ -104,6 +104,11 @@ def object_key(base: str, path: PathText, prefix_length: int) -> str:
     key = base + path
     if prefix_length + len(key.encode()) <= MAX_KEY_BYTES and _short_segments(path):
         return key
+    return hashed_key(base, path)
+
+
+def hashed_key(base: str, path: PathText) -> str:
+    """A key that does not give the name away to those who only see the key; who guesses a path can check the guess."""
     return base + _HASHED + hashlib.sha256(path.encode()).hexdigest()
 
 

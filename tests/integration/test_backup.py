@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from rrbackup.config import CryptoSettings
 from rrbackup.effects import reading, transfer
 from rrbackup.effects.local_files import LocalLock
 from rrbackup.effects.memory import MemoryStore
@@ -394,11 +395,14 @@ def test_a_write_only_client_reads_no_file(bench: Bench, memory: MemoryStore, tm
     assert memory.calls == ()
 
 
+PASSWORD = CryptoSettings(crypt_password="correct horse")
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        {"file_pipeline": (PipelineRule("*.txt", (Word.COMPRESS,)), PipelineRule("*"))},
-        {"meta_pipeline": (Word.COMPRESS,)},
+        {"file_pipeline": (PipelineRule("*.txt", (Word.ENCRYPT,)), PipelineRule("*")), "crypto": PASSWORD},
+        {"meta_pipeline": (Word.ENCRYPT,), "crypto": PASSWORD},
         {"file_pipeline": (PipelineRule("*.jpg"),)},
     ],
     ids=["files", "metadata", "no rule matches"],

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.unit.cli_bench import Bench
 
 from rrbackup.effects.store import Always
 from rrbackup.pure import format2
 from rrbackup.pure.model import VersionRef
+from tests.unit.cli_bench import Bench
 
 
 @pytest.fixture

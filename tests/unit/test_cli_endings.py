@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.unit.cli_bench import Bench, Ran
 
 from rrbackup.cli import actions
 from rrbackup.cli.exit_codes import ExitCode, exit_code_of
@@ -28,6 +27,7 @@ from rrbackup.errors import (
 )
 from rrbackup.pure import format2
 from rrbackup.pure.model import Claim, ClaimState, TransactionId
+from tests.unit.cli_bench import Bench, Ran
 
 
 @pytest.fixture

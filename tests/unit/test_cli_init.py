@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.cli_bench import Bench
 
 from rrbackup.config import load_config
+from tests.unit.cli_bench import Bench
 
 
 @pytest.fixture

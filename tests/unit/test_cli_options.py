@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.cli_bench import Bench
 
 from rrbackup.cli.exit_codes import MEANINGS, ExitCode
+from tests.unit.cli_bench import Bench
 
 
 @pytest.fixture

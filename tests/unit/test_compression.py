@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.errors import DamagedObject
-from rrbackup.pure.compression import compress, compressed, decompress, decompressed, shrinks
+from rrbackup.pure.compression import WrongSize, compress, compressed, decompress, decompressed, shrinks
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
@@ -30,7 +30,7 @@ def test_decompressing_does_not_depend_on_how_the_bytes_arrive(content: bytes, s
 
 @pytest.mark.parametrize("announced", [9, 11])
 def test_a_content_of_another_size_than_announced_is_noticed(announced: int) -> None:
-    with pytest.raises(ValueError, match="announced"):
+    with pytest.raises(WrongSize, match="announced"):
         list(compressed([b"0123456789"], announced))
 
 

@@ -109,6 +109,13 @@ def test_frames_that_are_refused(data: bytes) -> None:
         b"".join(read_file([data], no_password, "x"))
 
 
+def test_a_header_that_is_too_long_is_refused_even_if_it_is_there() -> None:
+    longest = b'{"V":"1"}'.ljust(MAX_HEADER_BYTES)
+    assert split(framed(longest, b"rest"), "x") == (Header(longest), b"rest")
+    with pytest.raises(DamagedObject, match="does not begin with a header"):
+        split(framed(longest + b" ", b"rest"), "x")
+
+
 def test_the_formats_are_told_apart() -> None:
     assert is_format1(metadata_object([]))
     assert not is_format1(format2.encode_garbage([]))
@@ -213,6 +220,12 @@ def test_chunks_can_neither_be_exchanged_nor_left_out() -> None:
     for order in ((1, 0, 2), (0, 2), (1, 2), (0, 0, 1, 2), (0, 1, 2, 2)):
         with pytest.raises(DamagedObject):
             b"".join(read_file([head, *(chunks[place] for place in order)], unlock, "x"))
+
+
+def test_a_chunk_too_short_to_be_one_is_told_as_such() -> None:
+    stored = file_object(bytes(2 * CHUNK), LOCK, CHUNK)
+    with pytest.raises(DamagedObject, match="its last chunk has 16 bytes"):
+        b"".join(read_file([stored[: -CHUNK - 1]], unlock, "x"))
 
 
 def test_a_file_cut_between_chunks_is_short_and_only_its_hash_tells() -> None:

@@ -5,14 +5,17 @@ from contextlib import suppress
 
 import orjson
 import pytest
+import zstandard
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.errors import DamagedObject, LocalStateError, UnsupportedFormat
-from rrbackup.pure import format2
+from rrbackup.pure import format2, framing
+from rrbackup.pure.compression import compress
 from rrbackup.pure.format2 import JournalContent
-from rrbackup.pure.header import MAX_HEADER_BYTES, Header, decode_frame, encode_frame
+from rrbackup.pure.framing import PLAIN, Framing
+from rrbackup.pure.header import MAX_HEADER_BYTES, Header, encode_frame
 from rrbackup.pure.model import (
     Change,
     Claim,
@@ -260,19 +263,19 @@ def test_another_format_is_refused() -> None:
 )
 def test_headers_that_cannot_be_read(header: bytes, error: type[Exception]) -> None:
     with pytest.raises(error, match="the object"):
-        decode_frame(struct.pack(">I", len(header)) + header + b"{}", "diff", "the object")
+        PLAIN.unwrap(struct.pack(">I", len(header)) + header + b"{}", "diff", "the object")
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\0", b"\0\0\0\x05{}", struct.pack(">I", 2**32 - 1) + b"{}"])
 def test_frames_that_are_too_short(data: bytes) -> None:
     with pytest.raises(DamagedObject):
-        decode_frame(data, "diff", "x")
+        PLAIN.unwrap(data, "diff", "x")
 
 
 def test_a_header_that_claims_too_much_is_not_read() -> None:
     data = struct.pack(">I", MAX_HEADER_BYTES + 1) + b" " * (MAX_HEADER_BYTES + 1)
     with pytest.raises(DamagedObject, match="does not begin with a header"):
-        decode_frame(data, "diff", "x")
+        PLAIN.unwrap(data, "diff", "x")
 
 
 def test_every_flipped_bit_in_the_local_manifest_is_noticed() -> None:
@@ -290,6 +293,30 @@ def test_the_local_manifest_of_version_1_is_told_apart() -> None:
     old = b'{"latest_remote_diff":{"version_id":"x","last_modified":"y"},"files":[]}'
     with pytest.raises(LocalStateError, match="another version"):
         format2.decode_local(old, "the local manifest")
+
+
+# --- compressed records ----------------------------------------------------------------------------------------
+
+
+def test_a_compressed_record_says_so_and_is_a_zstd_frame() -> None:
+    many = evolve(DIFF, changes=DIFF.changes * 20)
+    data = format2.encode_diff(many, Framing((Word.COMPRESS,)))
+    header = b'{"V":"2","kind":"diff","pipeline":["compress"]}'
+    assert data[: 4 + len(header)] == struct.pack(">I", len(header)) + header
+    assert zstandard.ZstdDecompressor().decompress(data[4 + len(header) :]).startswith(b'{"format":2,')
+    assert len(data) < len(format2.encode_diff(many))
+    assert format2.decode_diff(data, "x") == many, "a reader needs no configuration"
+
+
+def test_a_record_that_does_not_shrink_is_left_as_it_is() -> None:
+    assert format2.encode_garbage((), Framing((Word.COMPRESS,))) == format2.encode_garbage(())
+
+
+def test_a_bomb_in_a_record_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "MAX_RECORD_BYTES", 1 << 20)
+    data = encode_frame(Header("diff", (Word.COMPRESS,)), compress(b" " * (1 << 21)))
+    with pytest.raises(DamagedObject, match="more than"):
+        format2.decode_diff(data, "x")
 
 
 # --- plans and journals ------------------------------------------------------------------------------------------

@@ -14,13 +14,13 @@ MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
 
 PURE_MAY_IMPORT = {
-    *("attrs", "cattrs", "collections", "enum", "fnmatch", "functools", "hashlib", "hmac", "itertools"),
-    *("operator", "orjson", "re", "struct", "typing", "urllib.parse", "zstandard", "cryptography"),
+    *("attrs", "binascii", "bz2", "cattrs", "collections", "enum", "fnmatch", "functools", "hashlib", "hmac"),
+    *("cryptography", "itertools", "json", "operator", "orjson", "re", "struct", "typing", "urllib.parse", "zstandard"),
     *("rrbackup.errors", "rrbackup.pure"),
 }
 """Nothing here reads a clock, entropy, a file, the network, the environment or a log."""
 
-WIRE = {"format2.py", "header.py"}
+WIRE = {"format1_json.py", "format2.py", "header.py"}
 """The modules of the core that may know JSON and cattrs."""
 
 LAYERS = ["errors", "pure", "config", "events", "effects", "api", "cli"]
