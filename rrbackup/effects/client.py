@@ -41,12 +41,7 @@ class Client:
 
     def signature(self) -> Signature:
         """A new transaction of this client."""
-        return Signature(
-            TransactionId(secrets.token_hex(16)),
-            socket.gethostname(),
-            time.time_ns(),
-            conditional_writes=not self.control.single_writer,
-        )
+        return Signature(TransactionId(secrets.token_hex(16)), socket.gethostname(), time.time_ns())
 
 
 def repository_of(head: HeadRef | None) -> RepositoryId:

@@ -35,9 +35,8 @@ def commit_plan(
     if plan.empty:
         client.local.save(manifest)
         return Committed()
-    job = commit.Job(
-        client.signature(), repository_of(rest.head), plan, try_store(client, rest.claim), deletes=client.deletes
-    )
+    claim = try_store(client, rest.claim)
+    job = commit.Job(client.signature(), repository_of(rest.head), plan, claim, deletes=client.deletes)
     world = client.world(_transfer(client, manifest, on_event))
     end = run(commit.begin(job), commit.next_effect, commit.advance, world)
     assert isinstance(end, commit.Ended)

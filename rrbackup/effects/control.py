@@ -139,7 +139,7 @@ class Control:
         except ObjectMissing:
             return SeenClaim()
         record = format2.decode_claim(fetched.body, self.names.claim, self.framing)
-        self.single_writer = not record.conditional_writes
+        self.single_writer = record.conditional_writes is False
         return SeenClaim(record, fetched.info.etag, fetched.info.version_id)
 
     def read_claim_keys(self, version_id: VersionId) -> tuple[str, ...] | None:

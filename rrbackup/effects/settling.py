@@ -2,7 +2,7 @@
 
 import time
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from rrbackup.effects.client import Client, repository_of
 from rrbackup.effects.probe import probe_conditional_writes
@@ -10,13 +10,9 @@ from rrbackup.effects.runner import run
 from rrbackup.errors import ClientAtWork, StoreMissing, StoreUnavailable
 from rrbackup.events import Notice, OnEvent
 from rrbackup.pure import claims, format2, recovery, sweep
-from rrbackup.pure.claims import Signature
 from rrbackup.pure.format2 import JournalContent
-from rrbackup.pure.model import HeadRef, SeenClaim, TransactionId
+from rrbackup.pure.model import Claim, HeadRef, SeenClaim, TransactionId
 from rrbackup.pure.steps import MustMatch, Wrote
-
-AFTER_PROBE_SERIAL = 1_000
-"""The serial of the record after a probe, beyond those that the probe used."""
 
 
 @frozen
@@ -90,31 +86,29 @@ def _recovered(facts: recovery.Facts) -> str:
 def try_store(client: Client, claim: SeenClaim) -> SeenClaim:
     """Find out whether the store honours conditions, unless a record says so already; leaves an idle record.
 
-    Uses the claim object itself, so that no scratch object stays behind.
+    Uses the claim object itself, so that no scratch object stays behind. The finding is written down last: a trial
+    that is cut off counts for nothing.
     """
-    if claim.record is not None:
+    if claim.record is not None and claim.record.conditional_writes is not None:
         return claim
     who = client.signature()
     found = probe_conditional_writes(
         client.store,
         client.control.names.claim,
-        lambda number: format2.encode_claim(claims.idle(who, number), client.control.framing),
+        lambda number: format2.encode_claim(claims.trial(who, number), client.control.framing),
         claim.etag,
     )
-    if found.conditional:
-        return SeenClaim(claims.idle(who, AFTER_PROBE_SERIAL), found.etag, found.version_id)
-    return _note_single_writer(client, who, found.etag)
+    client.control.single_writer = not found.conditional
+    return _written_down(client, claims.verdict(who, found.conditional), found.etag)
 
 
-def _note_single_writer(client: Client, who: Signature, etag: str) -> SeenClaim:
+def _written_down(client: Client, record: Claim, etag: str) -> SeenClaim:
     """Leave the finding in the claim object, where every client reads it."""
-    client.control.single_writer = True
-    record = claims.idle(evolve(who, conditional_writes=False), AFTER_PROBE_SERIAL)
     written = client.control.write_claim(record, MustMatch(etag))
     if not isinstance(written, Wrote):
         raise StoreUnavailable(
-            f"{client.control.names.claim} in {client.store.describe()} changed while the store was tried",
-            hint="another client may be at work: run again",
+            f"{client.control.names.claim} in {client.store.describe()} did not take what a trial of the store found",
+            hint="run again; another client may be at work",
         )
     return SeenClaim(record, written.etag, written.version_id)
 

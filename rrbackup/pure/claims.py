@@ -1,12 +1,16 @@
 """The records of the claim object: opening a transaction, taking one over, leaving an idle record behind.
 
-Rule: every record differs from every other, by transaction and serial, so that no two ever share an etag; and the
-claim object is only ever replaced under a condition, never deleted.
+Rule: every record differs from every other, by transaction and serial, so that no two ever share an etag; the claim
+object is only ever replaced under a condition, never deleted; and what a trial of the store found is handed on from
+record to record.
 """
 
 from attrs import evolve, frozen
 
 from rrbackup.pure.model import Claim, ClaimState, HeadRef, SeenClaim, TransactionId
+
+VERDICT_SERIAL = 1_000
+"""The serial of the record after a trial, beyond those that the trial used."""
 
 
 @frozen
@@ -16,11 +20,10 @@ class Signature:
     transaction: TransactionId
     host: str
     created_ns: int
-    conditional_writes: bool = True
 
 
-def opening(who: Signature, head: HeadRef | None, keys: tuple[str, ...]) -> Claim:
-    """A claim on the head that was observed, naming every key that may be written."""
+def opening(who: Signature, head: HeadRef | None, keys: tuple[str, ...], after: SeenClaim) -> Claim:
+    """A claim on the head that was observed, naming every key that may be written; it replaces `after`."""
     return Claim(
         transaction=who.transaction,
         serial=1,
@@ -30,7 +33,7 @@ def opening(who: Signature, head: HeadRef | None, keys: tuple[str, ...]) -> Clai
         head=head.version_id if head else None,
         head_sequence=head.sequence if head else 0,
         keys=keys,
-        conditional_writes=who.conditional_writes,
+        conditional_writes=after.record.conditional_writes if after.record else None,
     )
 
 
@@ -38,16 +41,31 @@ def taking_over(who: Signature, seen: SeenClaim, head: HeadRef | None) -> Claim:
     """A small claim of our own that names the record in which the victim's keys are listed."""
     victim = seen.open
     assert victim is not None
-    return evolve(opening(who, head, ()), keys_version=victim.keys_version or seen.version_id)
+    return evolve(opening(who, head, (), seen), keys_version=victim.keys_version or seen.version_id)
 
 
-def idle(who: Signature, serial: int) -> Claim:
-    """The record that ends a transaction."""
+def clearing(who: Signature, after: SeenClaim) -> Claim:
+    """The idle record that ends our own claim `after`."""
+    assert after.record is not None
+    return _idle(who, after.record.serial + 1, after.record.conditional_writes)
+
+
+def trial(who: Signature, number: int) -> Claim:
+    """An idle record to try the store with: what it can do is not known yet."""
+    return _idle(who, number, None)
+
+
+def verdict(who: Signature, conditional_writes: bool) -> Claim:
+    """The idle record that says what a trial found."""
+    return _idle(who, VERDICT_SERIAL, conditional_writes)
+
+
+def _idle(who: Signature, serial: int, conditional_writes: bool | None) -> Claim:
     return Claim(
         transaction=who.transaction,
         serial=serial,
         state=ClaimState.IDLE,
         host=who.host,
         created_ns=who.created_ns,
-        conditional_writes=who.conditional_writes,
+        conditional_writes=conditional_writes,
     )

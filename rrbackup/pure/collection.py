@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 
 from rrbackup.pure import claims, sweep
 from rrbackup.pure.claims import Signature
-from rrbackup.pure.model import Diff, HeadRef, Link, RepositoryId, SeenClaim, VersionRef
+from rrbackup.pure.model import Claim, Diff, HeadRef, Link, RepositoryId, SeenClaim, VersionRef
 from rrbackup.pure.recovery import fence
 from rrbackup.pure.steps import (
     ChainSeen,
@@ -121,7 +121,7 @@ def next_effect(state: State) -> Effect | None:
     """What the world must do now. The order of requests is the order of these cases."""
     match state:
         case Claiming(job):
-            return WriteClaim(claims.opening(job.who, job.head, ()), expecting(job.claim.etag))
+            return WriteClaim(_claim(job), expecting(job.claim.etag))
         case Confirming() | Rechecking():
             return ReadClaim()
         case Fencing(job):
@@ -133,7 +133,7 @@ def next_effect(state: State) -> Effect | None:
         case Forgetting(job, _, search):
             return ForgetGarbage(_dealt_with(job, search))
         case Clearing(job, claim):
-            return WriteClaim(claims.idle(job.who, _serial(claim) + 1), expecting(claim.etag))
+            return WriteClaim(claims.clearing(job.who, claim), expecting(claim.etag))
         case Ended():
             return None
 
@@ -142,7 +142,7 @@ def advance(state: State, outcome: Outcome) -> State:
     """What is known after `outcome` of the effect that `state` asked for."""
     match state, outcome:
         case Claiming(job), Wrote(version_id, etag):
-            return Fencing(job, SeenClaim(claims.opening(job.who, job.head, ()), etag, version_id))
+            return Fencing(job, SeenClaim(_claim(job), etag, version_id))
         case Claiming(job), Refused() | Unclear():
             return Confirming(job)
         case Confirming(job), ClaimSeen(claim):
@@ -170,7 +170,7 @@ def advance(state: State, outcome: Outcome) -> State:
 def _confirmed(job: Job, claim: SeenClaim) -> State:
     if claim.belongs_to(job.who.transaction):
         return Fencing(job, claim)
-    return Claiming(job) if claim == job.claim else Ended(lost=True)
+    return Claiming(job) if claim.etag == job.claim.etag else Ended(lost=True)
 
 
 def _verified(job: Job, claim: SeenClaim, links: tuple[Link, ...]) -> State:
@@ -206,5 +206,5 @@ def _fence(job: Job) -> Diff:
     return fence(job.who, job.head, job.new_repository)
 
 
-def _serial(claim: SeenClaim) -> int:
-    return claim.record.serial if claim.record else 0
+def _claim(job: Job) -> Claim:
+    return claims.opening(job.who, job.head, (), job.claim)

@@ -27,6 +27,7 @@ from rrbackup.pure.claims import Signature
 from rrbackup.pure.manifest import changes_of
 from rrbackup.pure.model import (
     Change,
+    Claim,
     Diff,
     DiffKind,
     HeadRef,
@@ -173,8 +174,7 @@ def next_effect(state: State) -> Effect | None:
         case Inspecting(job):
             return Inspect(job.plan.candidates)
         case Claiming(job, results):
-            record = claims.opening(job.who, job.head, keys_of(_open_candidates(job, results)))
-            return WriteClaim(record, expecting(job.claim.etag))
+            return WriteClaim(_claim(job, results), expecting(job.claim.etag))
         case Confirming() | Rechecking():
             return ReadClaim()
         case Uploading(job, results):
@@ -186,7 +186,7 @@ def next_effect(state: State) -> Effect | None:
         case Tidying():
             return sweep.discard(state.own, state.job.deletes) if state.own else sweep.next_effect(state.search)
         case Clearing(job, _, claim):
-            return WriteClaim(claims.idle(job.who, _serial(claim) + 1), expecting(claim.etag))
+            return WriteClaim(claims.clearing(job.who, claim), expecting(claim.etag))
         case Ended():
             return None
 
@@ -197,8 +197,7 @@ def advance(state: State, outcome: Outcome) -> State:
         case Inspecting(job), Results(results):
             return Claiming(job, results) if _open_candidates(job, results) else _after_reading(job, results, None)
         case Claiming(job, results), Wrote(version_id, etag):
-            record = claims.opening(job.who, job.head, keys_of(_open_candidates(job, results)))
-            return Uploading(job, results, SeenClaim(record, etag, version_id))
+            return Uploading(job, results, SeenClaim(_claim(job, results), etag, version_id))
         case Claiming(job, results), Refused() | Unclear():
             return Confirming(job, results)
         case Confirming(job, results), ClaimSeen(claim):
@@ -231,7 +230,7 @@ def advance(state: State, outcome: Outcome) -> State:
 def _confirmed(job: Job, results: tuple[FileResult, ...], claim: SeenClaim) -> State:
     if claim.belongs_to(job.who.transaction):
         return Uploading(job, results, claim)
-    if claim == job.claim:
+    if claim.etag == job.claim.etag:
         return Claiming(job, results)
     return Ended(results, Ending(lost=True))
 
@@ -284,8 +283,8 @@ def _open_candidates(job: Job, results: tuple[FileResult, ...]) -> tuple[Candida
     return tuple(candidate for candidate in job.plan.candidates if candidate.path not in done)
 
 
-def _serial(claim: SeenClaim) -> int:
-    return claim.record.serial if claim.record else 0
+def _claim(job: Job, results: tuple[FileResult, ...]) -> Claim:
+    return claims.opening(job.who, job.head, keys_of(_open_candidates(job, results)), job.claim)
 
 
 def _changes(job: Job, results: tuple[FileResult, ...]) -> tuple[Change, ...]:

@@ -171,6 +171,7 @@ class Claim:
     `head` is the version id of the diff that the transaction builds on. `keys` are the object keys that it may
     write; a record that takes over an earlier one leaves `keys` empty and names the version that lists them in
     `keys_version`. `serial` makes every record of a transaction a different text, so that no two share an etag.
+    `conditional_writes` is what a trial of the store found; None while it is being tried.
     """
 
     transaction: TransactionId
@@ -182,7 +183,7 @@ class Claim:
     head_sequence: int = 0
     keys: tuple[str, ...] = ()
     keys_version: VersionId | None = None
-    conditional_writes: bool = True
+    conditional_writes: bool | None = True
 
 
 @frozen

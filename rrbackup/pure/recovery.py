@@ -132,7 +132,7 @@ def _when_ours(facts: Facts, seen: SeenClaim) -> Effect:
 
 def _clearing(facts: Facts, seen: SeenClaim) -> WriteClaim:
     assert seen.open is not None
-    return WriteClaim(claims.idle(facts.task.who, seen.open.serial + 1), expecting(seen.etag))
+    return WriteClaim(claims.clearing(facts.task.who, seen), expecting(seen.etag))
 
 
 def _fence_of(facts: Facts) -> Diff:

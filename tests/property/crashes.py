@@ -10,13 +10,14 @@ and counted as often as they occur.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import judge
 from attrs import evolve, frozen
-from protocol import Backup, Client, Collect, End, Profile
-from stores import copy_of, key_of_store
-from trees import Tree
 
-from rrbackup.effects.memory import Call, Fault, FaultKind, MemoryStore
+from rrbackup.effects.memory import Call, Fault, FaultKind
+from tests.property import judge
+from tests.property.phases import Backup, Collect, End, Profile
+from tests.property.protocol import Client
+from tests.property.stores import SearchStore
+from tests.property.trees import Tree
 
 CONTENT = (End.COMMITTED, End.NOTHING, End.COLLECTED)
 MOST_RUNS = 12
@@ -41,13 +42,13 @@ class Scenario:
 class Situation:
     """What is left when nobody runs. `other` is None until that client has run."""
 
-    store: MemoryStore
+    store: SearchStore
     actor: Client
     other: Client | None = None
 
     @property
     def key(self) -> object:
-        return key_of_store(self.store), self.actor.disk, self.other and self.other.disk
+        return self.store.key, self.actor.disk, self.other and self.other.disk
 
 
 @frozen
@@ -95,7 +96,7 @@ class Exploration:
     # --- one run -----------------------------------------------------------------------------------------------
 
     def _start(self) -> Situation:
-        store = MemoryStore(multipart_threshold=self.scenario.multipart_threshold)
+        store = SearchStore(multipart_threshold=self.scenario.multipart_threshold)
         past = Client(self.scenario.actor, store)
         for number, wanted in enumerate(self.scenario.past, start=1):
             past = Client(evolve(self.scenario.actor, goal=Backup(wanted)), store, past.disk, number).run()
@@ -117,7 +118,7 @@ class Exploration:
     def _run(
         self, situation: Situation, client: Client, faults: Iterable[Fault]
     ) -> tuple[Situation, tuple[Call, ...]]:
-        store = copy_of(situation.store)
+        store = situation.store.copy()
         ran = Client(client.profile, store, client.disk, client.number, faults).run()
         if client.profile is self.scenario.actor:
             return evolve(situation, store=store, actor=ran), ran.requests.calls
@@ -151,7 +152,7 @@ class Exploration:
             self._blame([f"{client.profile.name} does not get to its end: {client.end}"], story)
         return client
 
-    def _check_rest(self, store: MemoryStore, story: str) -> None:
+    def _check_rest(self, store: SearchStore, story: str) -> None:
         found = judge.contents(store)
         self._blame(judge.violations(found, self._wanted), story)
         self._blame(judge.unrest(found), story)
@@ -161,15 +162,15 @@ class Exploration:
         if not isinstance(self.scenario.actor.goal, Collect):
             self._blame([f"4: touched {key}" for key in strangers - leaked], story)
 
-    def _check_idempotent(self, client: Client, store: MemoryStore, story: str) -> None:
+    def _check_idempotent(self, client: Client, store: SearchStore, story: str) -> None:
         """A file that cannot be read is tried again every time, under a claim; so it is left out here."""
         goal = client.profile.goal
         if not isinstance(goal, Backup) or None in dict(goal.tree).values():
             return
         client = client.again(store).run()
-        before = key_of_store(store)
+        before = store.key
         client.again(store).run()
-        if key_of_store(store) != before:
+        if store.key != before:
             self._blame(["7: a backup without changes wrote something"], story)
 
 

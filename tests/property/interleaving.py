@@ -7,17 +7,16 @@ Wherever nobody is left at work, an heir who may take over comes, and then a col
 
 from collections.abc import Iterator, Sequence
 
-import judge
 from attrs import evolve, frozen
-from protocol import Backup, Client, Collect, End, Profile
-from stores import copy_of, key_of_store
-from trees import Tree, tree
 
-from rrbackup.effects.memory import FaultKind, MemoryStore
+from rrbackup.effects.memory import FaultKind
 from rrbackup.pure.steps import Publish, Upload, WriteClaim
+from tests.property import judge
+from tests.property.phases import Backup, Collect, End, Profile
+from tests.property.protocol import Client
+from tests.property.stores import SearchStore
+from tests.property.trees import Tree, tree
 
-MOST_CLAIMS = 3
-"""Two clients that may take over can take over from each other for ever; a run that would claim once more dies."""
 WRITES = (WriteClaim, Publish, Upload)
 STRIKES = (FaultKind.LOST, FaultKind.NOT_SENT, FaultKind.TWICE)
 HEIR = Profile("heir", Backup(tree(heir=b"hhhhhhhhhh")), take_over=True)
@@ -28,7 +27,8 @@ class Race:
     """`past` is committed first; then `dead` claims, uploads one file and dies; then `racers` run at once.
 
     Every racer runs up to `runs` times, also after a death, of which there are up to `deaths`. Up to `strikes` of the
-    writes get lost on their way there or back, or are sent twice.
+    writes get lost on their way there or back, or are sent twice. Two clients that may take over can take over from
+    each other for ever, so a run that would write one more open claim than `claims` dies.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Race:
     past: Tree = ()
     dead: Profile | None = None
     runs: int = 1
+    claims: int = 2
     deaths: int = 0
     strikes: int = 0
 
@@ -44,7 +45,7 @@ class Race:
 class Moment:
     """`late` are versions that a client uploaded when the claim was no longer its own."""
 
-    store: MemoryStore
+    store: SearchStore
     clients: tuple[Client, ...]
     deaths: int
     strikes: int
@@ -52,7 +53,7 @@ class Moment:
 
     @property
     def key(self) -> object:
-        return key_of_store(self.store), tuple(client.key for client in self.clients), self.deaths, self.strikes, self.late
+        return self.store.key, tuple(client.key for client in self.clients), self.deaths, self.strikes, self.late
 
 
 class Search:
@@ -73,11 +74,13 @@ class Search:
         start = self._start()
         seen = {start.key}
         stack = [start]
-        while stack and not self.faults:
+        while stack:
             moment = stack.pop()
             self.situations += 1
             assert self.situations < most, "the search is larger than expected"
             self._judge(moment)
+            if self.faults:
+                break
             for after in self._successors(moment):
                 if after.key not in seen:
                     seen.add(after.key)
@@ -87,7 +90,7 @@ class Search:
     # --- the graph ---------------------------------------------------------------------------------------------
 
     def _start(self) -> Moment:
-        store = MemoryStore()
+        store = SearchStore()
         if self.race.past:
             assert Client(Profile("past", Backup(self.race.past)), store).run().end is End.COMMITTED
         if self.race.dead is not None:
@@ -101,6 +104,9 @@ class Search:
                 if client.number < self.race.runs:
                     yield _replaced(moment, number, client.again(moment.store))
                 continue
+            if client.claims == self.race.claims and client.claims_next:
+                yield _replaced(moment, number, client.twin(moment.store).kill())
+                continue
             yield _stepped(moment, number)
             if moment.deaths:
                 dead = client.twin(moment.store).kill()
@@ -112,7 +118,7 @@ class Search:
     # --- judging -----------------------------------------------------------------------------------------------
 
     def _judge(self, moment: Moment) -> None:
-        store = key_of_store(moment.store)
+        store = moment.store.key
         if store not in self._judged:
             self._judged.add(store)
             self.faults += judge.violations(judge.contents(moment.store), self._wanted)
@@ -122,16 +128,17 @@ class Search:
             self._judge_end(moment)
 
     def _judge_end(self, moment: Moment) -> None:
-        key = key_of_store(moment.store), moment.late
+        excused = self._excused(moment)
+        key = moment.store.key, excused
         if key in self._ended:
             return
         self._ended.add(key)
-        store = copy_of(moment.store)
+        store = moment.store.copy()
         heir = Client(HEIR, store).run()
         found = judge.contents(store)
         self.faults += [] if heir.end is End.COMMITTED else [f"the heir came to nothing: {heir.end}"]
         self.faults += judge.violations(found, self._wanted) + judge.unrest(found)
-        self.faults += [f"4: leaked {ref}" for ref in judge.leaks(found) - self._excused(moment)]
+        self.faults += [f"4: leaked {ref}" for ref in judge.leaks(found) - excused]
         Client(Profile("collector", Collect()), store).run()
         found = judge.contents(store)
         self.faults += judge.violations(found, self._wanted) + judge.unrest(found)
@@ -144,13 +151,11 @@ class Search:
 
 
 def _stepped(moment: Moment, number: int, strike: FaultKind | None = None) -> Moment:
-    store = copy_of(moment.store)
+    store = moment.store.copy()
     client = moment.clients[number].twin(store)
     uploading = isinstance(client.next_effect(), Upload)
     if strike is not None:
         client.strike(strike)
-    if client.claims == MOST_CLAIMS and client.claims_next:
-        return _replaced(moment, number, client.kill())
     client.step()
     late = moment.late | _late(moment.store, store, client) if uploading else moment.late
     return evolve(_replaced(moment, number, client), store=store, late=late)
@@ -160,7 +165,7 @@ def _replaced(moment: Moment, number: int, client: Client) -> Moment:
     return evolve(moment, clients=(*moment.clients[:number], client, *moment.clients[number + 1 :]))
 
 
-def _late(before: MemoryStore, after: MemoryStore, client: Client) -> set[judge.Ref]:
+def _late(before: SearchStore, after: SearchStore, client: Client) -> set[judge.Ref]:
     """What `client` has just uploaded, if the claim is not its own."""
     found = judge.contents(after)
     owner = judge.claimant(found) or ""

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from trees import Tree, digest
-
 from rrbackup.effects.memory import MemoryStore
+from tests.property.trees import Tree, digest
 
 Ref = tuple[str, str]
 """Key and version id."""
@@ -24,14 +23,17 @@ def contents(store: MemoryStore) -> Contents:
     return {key: tuple((str(h.version_id), h.body) for h in versions) for key, versions in held.items() if versions}
 
 
-def violations(found: Contents, wanted: Mapping[str, Tree]) -> list[str]:
-    """What is wrong at this moment, whoever is at work. `wanted` tells by `client.run` what a run was to commit."""
-    diffs = [(version, _record(body)) for version, body in found.get("manifest_diffs", ()) if body is not None]
+def violations(found: Contents, wanted: Mapping[str, Tree] | None) -> list[str]:
+    """What is wrong at this moment, whoever is at work.
+
+    `wanted` tells by `client.run` what a run was to commit; None leaves that open.
+    """
+    diffs = [(version, fields_of(body)) for version, body in found.get("manifest_diffs", ()) if body is not None]
     return [
         *_deleted_metadata(found),
         *_broken_chain(found),
         *(fault for version, diff in diffs for fault in _dangling(found, version, diff)),
-        *_wrong_trees([diff for _, diff in diffs], wanted),
+        *(_wrong_trees([diff for _, diff in diffs], wanted) if wanted is not None else ()),
     ]
 
 
@@ -44,7 +46,7 @@ def unrest(found: Contents) -> list[str]:
 def claimant(found: Contents) -> str | None:
     """The transaction of the open claim."""
     claims = found.get("gc_log", ())
-    record = _record(claims[-1][1]) if claims and claims[-1][1] is not None else {"state": "idle"}
+    record = fields_of(claims[-1][1]) if claims and claims[-1][1] is not None else {"state": "idle"}
     return None if record["state"] == "idle" else str(record["transaction"])
 
 
@@ -59,23 +61,23 @@ def file_versions(found: Contents) -> set[Ref]:
 
 def referred(found: Contents) -> set[Ref]:
     bodies = [body for _, body in found.get("manifest_diffs", ()) if body is not None]
-    return {ref for body in bodies for ref, _ in _references(_record(body))}
+    return {ref for body in bodies for ref, _ in _references(fields_of(body))}
 
 
 def garbage(found: Contents) -> set[Ref]:
     lists = found.get("garbage_objects", ())
     if not lists or lists[-1][1] is None:
         return set()
-    return {(key, version) for key, version in _record(lists[-1][1])["versions"]}
+    return {(key, version) for key, version in fields_of(lists[-1][1])["versions"]}
 
 
 def commits(found: Contents) -> list[str]:
     """The transactions of the commits, oldest first, without fences."""
-    records = [_record(body) for _, body in found.get("manifest_diffs", ()) if body is not None]
+    records = [fields_of(body) for _, body in found.get("manifest_diffs", ()) if body is not None]
     return [record["transaction"] for record in records if record["kind"] == "commit"]
 
 
-def _record(body: bytes) -> dict[str, Any]:
+def fields_of(body: bytes) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(body[4 + int.from_bytes(body[:4], "big") :])
     return record
 
@@ -100,7 +102,7 @@ def _broken_chain(found: Contents) -> Iterator[str]:
     for number, (version, body) in enumerate(found.get("manifest_diffs", ()), start=1):
         if body is None:
             continue
-        diff = _record(body)
+        diff = fields_of(body)
         repository = repository or diff["repository"]
         if (diff["sequence"], diff.get("parent"), diff["repository"]) != (number, parent, repository):
             yield f"3: the diff {version} of {diff['transaction']} does not follow the one before it"

@@ -7,10 +7,8 @@ its run. An upload of several files is cut between the files: each is a step of 
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 
-from attrs import evolve, frozen
-from trees import NamedContents, Tree, plan_of
+from attrs import evolve
 
 from rrbackup.effects.control import Control, ObjectNames
 from rrbackup.effects.memory import Fault, FaultKind, MemoryClient, MemoryStore, SimulatedCrash
@@ -26,115 +24,34 @@ from rrbackup.pure.model import (
     Mode,
     ObjectRef,
     RepositoryId,
-    SeenClaim,
     TransactionId,
     VersionRef,
 )
-from rrbackup.pure.outcomes import FileResult, Settled
+from rrbackup.pure.outcomes import Settled
 from rrbackup.pure.plan import DedupKey, catalogue, dedup_key
-from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, Results, Upload, WriteClaim
+from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, WriteClaim
+from tests.property.phases import (
+    Backup,
+    CleanList,
+    Collect,
+    Collecting,
+    Committing,
+    Disk,
+    End,
+    Ended,
+    Observing,
+    Phase,
+    Profile,
+    ReadingList,
+    Rest,
+    Settling,
+    SettlingJournal,
+    after_effect,
+    one_upload,
+)
+from tests.property.trees import NamedContents, plan_of
 
-
-@frozen
-class Backup:
-    tree: Tree
-
-
-@frozen
-class Collect:
-    """A full collection of garbage."""
-
-
-@frozen
-class CleanList:
-    """Delete what the garbage list names."""
-
-
-Goal = Backup | Collect | CleanList
-
-
-@frozen
-class Profile:
-    """Who runs, and what for. `name` is also the host."""
-
-    name: str
-    goal: Goal
-    take_over: bool = False
-    mode: Mode = Mode.READ_WRITE
-
-
-@frozen
-class Disk:
-    """What outlives a crash: the journal (transactions and receipts) and the local manifest."""
-
-    transactions: frozenset[TransactionId] = frozenset()
-    receipts: frozenset[VersionRef] = frozenset()
-    manifest: LocalManifest | None = None
-
-    def without_journal(self) -> "Disk":
-        return Disk(manifest=self.manifest)
-
-
-class End(StrEnum):
-    COMMITTED = "committed"
-    NOTHING = "nothing to do"
-    COLLECTED = "collected"
-    LOST = "another client won"
-    STALE = "the head moved before anything was written"
-    BLOCKED = "another client is at work"
-    FAILED = "the store failed"
-    DEAD = "dead"
-
-
-# --- where a run stands ----------------------------------------------------------------------------------------
-
-
-@frozen
-class Rest:
-    head: HeadRef | None
-    claim: SeenClaim
-
-
-@frozen
-class Settling:
-    facts: recovery.Facts
-
-
-@frozen
-class SettlingJournal:
-    rest: Rest
-    search: sweep.Sweep
-
-
-@frozen
-class Observing:
-    rest: Rest
-    known: LocalManifest
-
-
-@frozen
-class ReadingList:
-    rest: Rest
-
-
-@frozen
-class Committing:
-    manifest: LocalManifest
-    state: commit.State
-    sent: tuple[FileResult, ...] = ()
-
-
-@frozen
-class Collecting:
-    state: collection.State
-
-
-@frozen
-class Ended:
-    how: End
-
-
-Phase = Settling | SettlingJournal | Observing | ReadingList | Committing | Collecting | Ended
+MOST_STEPS = 500
 
 
 class Client:
@@ -184,9 +101,11 @@ class Client:
     # --- driving -----------------------------------------------------------------------------------------------
 
     def run(self) -> "Client":
-        while self.end is None:
+        for _ in range(MOST_STEPS):
+            if self.end is not None:
+                return self
             self.step()
-        return self
+        raise AssertionError(f"{self.profile.name} comes to no end: {self.phase}")
 
     def until(self, effect: type, count: int = 1) -> "Client":
         """Run up to, and without, the `count`-th effect of that type from here."""
@@ -226,7 +145,7 @@ class Client:
             case Observing(_, known):
                 return ReadChain(known.head.sequence if known.head else 0)
             case Committing(_, state, sent):
-                return _one_upload(commit.next_effect(state), sent)
+                return one_upload(commit.next_effect(state), sent)
             case Collecting(state):
                 return collection.next_effect(state)
             case ReadingList() | Ended():
@@ -250,7 +169,7 @@ class Client:
                 assert isinstance(outcome, ChainSeen)
                 return self._observed(rest, known, outcome)
             case Committing():
-                return _committing(phase, outcome)
+                return after_effect(phase, outcome)
             case Collecting(state):
                 return Collecting(collection.advance(state, outcome))
             case ReadingList() | Ended():
@@ -370,21 +289,3 @@ class Client:
 
     def _note_receipt(self, ref: VersionRef) -> None:
         self.disk = evolve(self.disk, receipts=self.disk.receipts | {ref})
-
-
-def _one_upload(effect: Effect | None, sent: tuple[FileResult, ...]) -> Effect | None:
-    if not isinstance(effect, Upload):
-        return effect
-    done = {result.path for result in sent}
-    return Upload(tuple(c for c in effect.candidates if c.path not in done)[:1])
-
-
-def _committing(phase: Committing, outcome: Outcome) -> Phase:
-    effect = commit.next_effect(phase.state)
-    if not isinstance(effect, Upload):
-        return evolve(phase, state=commit.advance(phase.state, outcome))
-    assert isinstance(outcome, Results)
-    sent = (*phase.sent, *outcome.results)
-    if len(sent) < len(effect.candidates):
-        return evolve(phase, sent=sent)
-    return evolve(phase, state=commit.advance(phase.state, Results(sent)), sent=())

@@ -3,11 +3,11 @@
 import sys
 
 import pytest
-from interleaving import Race, Search
-from protocol import Backup, Collect, Profile
-from trees import tree
 
 from rrbackup.pure.model import Mode
+from tests.property.interleaving import Race, Search
+from tests.property.phases import Backup, Collect, Profile
+from tests.property.trees import tree
 
 PAST = tree(a=b"1", b=b"22")
 A = Profile("A", Backup(tree(a=b"333", b=b"22")))
@@ -17,23 +17,53 @@ POLITE = Profile("polite", Backup(tree(a=b"55555", b=b"22")))
 COPY = Profile("copy", Backup(tree(a=b"1", b=b"22", c=b"22")))
 DEAD = Profile("dead", Backup(tree(a=b"666666", b=b"22")))
 COLLECTOR = Profile("collector", Collect(), take_over=True)
-WRITER = Profile("writer", Backup(tree(a=b"7777777", b=b"22")), take_over=True, mode=Mode.WRITE_ONLY)
+WRITER = Profile("writer", Backup(tree(a=b"7777777", b=b"22")), mode=Mode.WRITE_ONLY)
+WRITER_TOO = Profile("writer too", Backup(tree(a=b"88888888")), take_over=True, mode=Mode.WRITE_ONLY)
+
 RACES = (
-    Race("two backups", (A, POLITE), PAST, runs=2, deaths=1, strikes=1),
-    Race("two first backups", (A, POLITE), runs=2, deaths=1, strikes=1),
-    Race("a backup and one that takes over", (A, B), PAST, runs=2, deaths=1, strikes=0),
-    Race("a backup and one that takes over, struck", (A, B), PAST, strikes=2),
-    Race("a dead claim and two that take over", (B, ANOTHER), PAST, DEAD, deaths=1, strikes=0),
-    Race("a backup without claim", (A, COPY), PAST, runs=2, deaths=1, strikes=1),
-    Race("a backup and a collection", (A, COLLECTOR), PAST, runs=1, deaths=1, strikes=1),
-    Race("a dead claim, a backup and a collection", (B, COLLECTOR), PAST, DEAD),
-    Race("three clients", (A, B, COPY), PAST),
-    Race("three clients, one collecting", (A, B, COLLECTOR), PAST),
+    Race("two backups", (A, POLITE), PAST, deaths=1, strikes=1),
+    Race("two backups, twice each", (A, POLITE), PAST, runs=2, deaths=1),
+    Race("two first backups", (A, POLITE), deaths=1, strikes=1),
+    Race("one that takes over", (A, B), PAST, deaths=1, strikes=1),
+    Race("one without claim", (A, COPY), PAST, runs=2, deaths=1),
+    Race("one collects", (A, COLLECTOR), PAST, deaths=1, strikes=1),
+    Race("a dead claim, two take over", (B, ANOTHER), PAST, DEAD, deaths=1),
+    Race("a dead claim, one collects", (B, COLLECTOR), PAST, DEAD),
+    Race("three clients", (A, POLITE, COPY), PAST, deaths=1),
+    Race("one may not delete, one collects", (WRITER, COLLECTOR), PAST, deaths=1, strikes=1),
+    Race("two may not delete", (WRITER, WRITER_TOO), PAST, deaths=1, strikes=1),
 )
+LARGER_RACES = (
+    Race("two backups, twice each", (A, POLITE), PAST, runs=2, deaths=1, strikes=1),
+    Race("two first backups, twice each", (A, POLITE), runs=2, deaths=1, strikes=1),
+    Race("one that takes over, twice each", (A, B), PAST, runs=2, deaths=1),
+    Race("one collects, twice each", (A, COLLECTOR), PAST, runs=2, deaths=1),
+    Race("a dead claim, two take over", (B, ANOTHER), PAST, DEAD, claims=3, deaths=1),
+    Race("a dead claim, one collects", (B, COLLECTOR), PAST, DEAD, claims=3, deaths=1),
+    Race("three clients", (A, B, COPY), PAST),
+    Race("three clients, one collects", (A, B, COLLECTOR), PAST),
+)
+
+
+def _searched(race: Race, most: int) -> Search:
+    search = Search(race).run(most)
+    counts = f"{search.situations} situations, {search.ends} ends, {len(search.outcomes)} outcomes"
+    sys.stdout.write(f"{race.name}: {counts}\n")
+    return search
 
 
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
 def test_every_invariant_holds_in_every_order_of_effects(race: Race) -> None:
-    search = Search(race).run()
-    sys.stdout.write(f"{race.name}: {search.situations} situations, {search.ends} ends, {len(search.outcomes)} outcomes\n")
+    search = _searched(race, 50_000)
     assert search.faults == []
+    assert search.situations > 1_000
+    assert len(search.outcomes) > 5, "too few ways to end: do these clients meet at all?"
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("race", LARGER_RACES, ids=lambda race: race.name)
+def test_every_invariant_holds_in_every_order_of_effects_of_larger_races(race: Race) -> None:
+    search = _searched(race, 10_000_000)
+    assert search.faults == []
+    assert search.situations > 20_000

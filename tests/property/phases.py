@@ -1,0 +1,132 @@
+"""What goes through a run: who, what for, what it remembers, where it stands; the values behind `protocol.Client`."""
+
+from enum import StrEnum
+
+from attrs import evolve, frozen
+
+from rrbackup.pure import collection, commit, recovery, sweep
+from rrbackup.pure.model import HeadRef, LocalManifest, Mode, SeenClaim, TransactionId, VersionRef
+from rrbackup.pure.outcomes import FileResult
+from rrbackup.pure.steps import Effect, Outcome, Results, Upload
+from tests.property.trees import Tree
+
+
+@frozen
+class Backup:
+    tree: Tree
+
+
+@frozen
+class Collect:
+    """A full collection of garbage."""
+
+
+@frozen
+class CleanList:
+    """Delete what the garbage list names."""
+
+
+Goal = Backup | Collect | CleanList
+
+
+@frozen
+class Profile:
+    """Who runs, and what for. `name` is also the host."""
+
+    name: str
+    goal: Goal
+    take_over: bool = False
+    mode: Mode = Mode.READ_WRITE
+
+
+@frozen
+class Disk:
+    """What outlives a crash: the journal (transactions and receipts) and the local manifest."""
+
+    transactions: frozenset[TransactionId] = frozenset()
+    receipts: frozenset[VersionRef] = frozenset()
+    manifest: LocalManifest | None = None
+
+    def without_journal(self) -> "Disk":
+        return Disk(manifest=self.manifest)
+
+
+class End(StrEnum):
+    COMMITTED = "committed"
+    NOTHING = "nothing to do"
+    COLLECTED = "collected"
+    LOST = "another client won"
+    STALE = "the head moved before anything was written"
+    BLOCKED = "another client is at work"
+    FAILED = "the store failed"
+    DEAD = "dead"
+
+
+# --- where a run stands ----------------------------------------------------------------------------------------
+
+
+@frozen
+class Rest:
+    head: HeadRef | None
+    claim: SeenClaim
+
+
+@frozen
+class Settling:
+    facts: recovery.Facts
+
+
+@frozen
+class SettlingJournal:
+    rest: Rest
+    search: sweep.Sweep
+
+
+@frozen
+class Observing:
+    rest: Rest
+    known: LocalManifest
+
+
+@frozen
+class ReadingList:
+    rest: Rest
+
+
+@frozen
+class Committing:
+    manifest: LocalManifest
+    state: commit.State
+    sent: tuple[FileResult, ...] = ()
+
+
+@frozen
+class Collecting:
+    state: collection.State
+
+
+@frozen
+class Ended:
+    how: End
+
+
+Phase = Settling | SettlingJournal | Observing | ReadingList | Committing | Collecting | Ended
+
+
+def one_upload(effect: Effect | None, sent: tuple[FileResult, ...]) -> Effect | None:
+    """An upload of several files is carried out file by file."""
+    if not isinstance(effect, Upload):
+        return effect
+    done = {result.path for result in sent}
+    return Upload(tuple(c for c in effect.candidates if c.path not in done)[:1])
+
+
+def after_effect(phase: Committing, outcome: Outcome) -> Phase:
+    effect = commit.next_effect(phase.state)
+    if not isinstance(effect, Upload):
+        return evolve(phase, state=commit.advance(phase.state, outcome))
+    assert isinstance(outcome, Results)
+    sent = (*phase.sent, *outcome.results)
+    if len(sent) < len(effect.candidates):
+        return evolve(phase, sent=sent)
+    return evolve(phase, state=commit.advance(phase.state, Results(sent)), sent=())
