@@ -3,7 +3,6 @@
 import hashlib
 from functools import cache
 
-from format1_writer import derive_key
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
@@ -13,6 +12,7 @@ from rrbackup.pure import format1
 from rrbackup.pure.format1 import FoundDiff
 from rrbackup.pure.format1_object import Kdf, Pull, Unlock, read_file, read_metadata
 from rrbackup.pure.model import Entry, Link, VersionId
+from tests.format1_writer import derive_key
 
 
 def unlocker(password: bytes) -> Unlock:

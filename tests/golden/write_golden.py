@@ -17,11 +17,10 @@ from itertools import count
 from pathlib import Path
 from unittest import mock
 
-from format1_writer import File, Format1Writer, Lock, Names, Put, derive_key
-from golden_stores import GOLDEN, dump
-
 import rrbackup
 from rrbackup.effects.memory import Fault, FaultKind, MemoryStore, SimulatedCrash
+from tests.format1_writer import File, Format1Writer, Lock, Names, Put, derive_key
+from tests.golden_stores import GOLDEN, dump
 
 PASSWORD = b"correct horse"
 SALT = bytes(range(16))

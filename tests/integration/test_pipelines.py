@@ -145,7 +145,7 @@ def test_unchanged_files_stay_as_they_are_stored(make_bench: MakeBench, memory: 
     bench = make_bench(memory)
     write(bench.base, {"a": b"a" * 1000})
     bench.backup()
-    bench = evolve(bench, config=evolve(bench.config, file_pipeline=[("*", ["compress"])]))
+    bench = evolve(bench, config=evolve(bench.config, file_pipeline=[("*", [Word.COMPRESS])]))
     assert bench.backup().version_id is None
     write(bench.base, {"a": b"b" * 1000})
     bench.backup()

@@ -8,10 +8,8 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import format1_writer as writer
 import orjson
 import pytest
-from format1_shell import puller
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +18,8 @@ from rrbackup.pure import format1, format1_json, format1_object, format2
 from rrbackup.pure.format1_object import Kdf, Pull
 from rrbackup.pure.header import Header, encode_frame
 from rrbackup.pure.model import LocalManifest
+from tests import format1_writer as writer
+from tests.format1_shell import puller
 
 LOCK = writer.Lock(bytes(32), bytes(16))
 MEBIBYTE = 1 << 20

@@ -4,8 +4,6 @@ import hashlib
 import json
 
 import pytest
-from format1_shell import no_password, read_chain
-from format1_writer import File, Format1Writer, compact
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +24,8 @@ from rrbackup.pure.model import (
     VersionRef,
 )
 from rrbackup.pure.names import path_bytes
+from tests.format1_shell import no_password, read_chain
+from tests.format1_writer import File, Format1Writer, compact
 
 HASH = "ab" * 32
 RECORD = {

@@ -7,8 +7,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
-from format1_shell import no_password, puller, unlocker
-from format1_writer import Lock, compact, derive_key, file_object, framed, metadata_object, sealed
 
 from rrbackup.errors import DamagedObject, UnsupportedFormat
 from rrbackup.pure import format2
@@ -30,6 +28,8 @@ from rrbackup.pure.format1_object import (
     split,
 )
 from rrbackup.pure.model import Entry, ObjectRef, PathText, VersionId, Word
+from tests.format1_shell import no_password, puller, unlocker
+from tests.format1_writer import Lock, compact, derive_key, file_object, framed, metadata_object, sealed
 
 SALT = bytes(range(16))
 LOCK = Lock(bytes(32), SALT)

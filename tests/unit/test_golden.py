@@ -6,10 +6,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-import golden_stores
 import pytest
-from format1_shell import read_chain, read_content, unlocker
-from golden_stores import ExpectedFile, Golden
 
 import rrbackup
 from rrbackup.pure import format1, format1_object, format2
@@ -17,6 +14,9 @@ from rrbackup.pure.format1_object import read_metadata
 from rrbackup.pure.manifest import fold_links
 from rrbackup.pure.model import Entry, Link, LocalManifest
 from rrbackup.pure.names import path_bytes
+from tests import golden_stores
+from tests.format1_shell import read_chain, read_content, unlocker
+from tests.golden_stores import ExpectedFile, Golden
 
 PURE = Path(rrbackup.__file__).parent / "pure"
 PASSWORD = b"correct horse"
