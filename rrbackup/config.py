@@ -91,9 +91,7 @@ class Config:
         metadata=check.checked_by(check.section(CryptoSettings)),
     )
 
-    meta_pipeline: tuple[Word, ...] = field(
-        default=(), converter=words, metadata=check.checked_by(check.meta_words)
-    )
+    meta_pipeline: tuple[Word, ...] = field(default=(), converter=words, metadata=check.checked_by(check.meta_words))
     file_pipeline: tuple[PipelineRule, ...] = field(
         default=(PipelineRule("*"),),
         converter=rules,
@@ -106,9 +104,7 @@ class Config:
     write_only: bool = field(default=False, metadata=_FLAG)
     allow_delete_versions: bool | None = field(default=None, metadata=_FLAG)
 
-    chunk_size: int = field(
-        default=5_242_880, metadata=check.checked_by(check.whole_number(65_536, 67_108_864))
-    )
+    chunk_size: int = field(default=5_242_880, metadata=check.checked_by(check.whole_number(65_536, 67_108_864)))
     compress_level: int = field(default=DEFAULT_LEVEL, metadata=check.checked_by(check.whole_number(1, 22)))
     visit_mountpoints: bool = field(default=True, metadata=_FLAG)
     follow_symlinks: bool = field(default=True, metadata=_FLAG)

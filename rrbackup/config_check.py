@@ -65,9 +65,7 @@ def _suggestion(name: str, parent: str, checks: Mapping[str, Check]) -> str:
     return f"the keys here are {', '.join(sorted(checks))}" if parent else "remove it"
 
 
-def _missing(
-    fields: Mapping[str, "Attribute[object]"], document: Mapping[str, object], parent: str
-) -> Iterator[str]:
+def _missing(fields: Mapping[str, "Attribute[object]"], document: Mapping[str, object], parent: str) -> Iterator[str]:
     for name, field in fields.items():
         if field.default is NOTHING and name not in document:
             yield f'{parent}{name}: missing; write "{name}": "…"'

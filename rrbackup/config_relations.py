@@ -157,9 +157,7 @@ class _Own:
 
 def _own_files(document: Document) -> Iterator[_Own]:
     if (manifest := _path(document, "local_manifest_file")) is not None:
-        yield _Own(
-            "local_manifest_file", "the manifest or its journal", (manifest, manifest + JOURNAL_SUFFIX), "*"
-        )
+        yield _Own("local_manifest_file", "the manifest or its journal", (manifest, manifest + JOURNAL_SUFFIX), "*")
     if (lock := _path(document, "local_lock_file")) is not None:
         yield _Own("local_lock_file", "the lock", (lock,))
     if (store := _path(document, "directory", "path")) is not None:

@@ -24,7 +24,8 @@ says what can be done about it::
     │   ├── DamagedObject
     │   ├── DamagedChain
     │   ├── HeadDeleted
-    │   └── UnsupportedFormat
+    │   ├── UnsupportedFormat
+    │   └── WrongPassword
     ├── ModeError                an effect that the client's mode forbids
     └── Busy                     somebody else is at work
         ├── LocalLockHeld
@@ -64,6 +65,7 @@ __all__ = [
     "TransactionLost",
     "UnsupportedFormat",
     "UsageError",
+    "WrongPassword",
 ]
 
 
@@ -163,6 +165,10 @@ class HeadDeleted(RepositoryError):
 
 class UnsupportedFormat(RepositoryError):
     """Written by a version of rrbackup that this one does not know."""
+
+
+class WrongPassword(RepositoryError):
+    """The password does not open this repository; nothing else was tried."""
 
 
 class ModeError(RRBackupError):

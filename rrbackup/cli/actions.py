@@ -91,9 +91,7 @@ def _filters(path: str) -> tuple[str, ...]:
     except OSError as error:
         raise UsageError(f"cannot read the filter file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"the filter file {path} is not UTF-8 (byte {error.start})", hint="save it as UTF-8"
-        ) from None
+        raise UsageError(f"the filter file {path} is not UTF-8 (byte {error.start})", hint="save it as UTF-8") from None
 
 
 # --- garbage -----------------------------------------------------------------------------------------------
@@ -129,6 +127,4 @@ def init(session: Session, wishes: Wishes) -> ExitCode:
         session.note(f"{path} exists and stays as it is, whatever was said for a new one")
     with session.repository() as repository:
         done = repository.prepare()
-    return session.result(
-        documents.initialised(path, created, done), human.prepared_lines(path, created, done)
-    )
+    return session.result(documents.initialised(path, created, done), human.prepared_lines(path, created, done))

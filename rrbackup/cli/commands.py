@@ -134,9 +134,7 @@ def backup(context: click.Context, dry_run: bool, allow_empty: bool, take_over: 
 
 @program.command(
     "list_versions",
-    epilog=examples(
-        "rrbackup list_versions", "rrbackup list_versions --json | jq -r '.versions[-1].version_id'"
-    ),
+    epilog=examples("rrbackup list_versions", "rrbackup list_versions --json | jq -r '.versions[-1].version_id'"),
 )
 @click.pass_context
 def list_versions(context: click.Context) -> ExitCode:
@@ -169,9 +167,7 @@ def list_files(context: click.Context, version: str) -> ExitCode:
     return actions.list_files(_session(context), version)
 
 
-@program.command(
-    "list_changes", epilog=examples("rrbackup list_changes latest", "rrbackup list_changes latest~3")
-)
+@program.command("list_changes", epilog=examples("rrbackup list_changes latest", "rrbackup list_changes latest~3"))
 @click.argument("version")
 @click.pass_context
 def list_changes(context: click.Context, version: str) -> ExitCode:

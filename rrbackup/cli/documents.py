@@ -80,9 +80,7 @@ def backup(result: BackupResult) -> Document:
 
 def plan(made: BackupPlan) -> Document:
     candidates = ({"path": c.path, "size": c.size, "reason": c.reason} for c in made.candidates)
-    planned = (
-        {"path": p.change.entry.path, "status": p.change.status, "reason": p.reason} for p in made.planned
-    )
+    planned = ({"path": p.change.entry.path, "status": p.change.status, "reason": p.reason} for p in made.planned)
     return {
         "head": made.head.version_id if made.head else None,
         "candidates": Rows(candidates),

@@ -66,9 +66,7 @@ def write_configuration(path: str, wishes: Wishes) -> None:
 def configuration_text(path: str, wishes: Wishes) -> str:
     """The JSON text for a configuration at `path`. Raises UsageError where something is not said."""
     if wishes.base_path is None or not wishes.has_store:
-        raise UsageError(
-            f"there is no configuration {path}, and too little was said to write one", hint=_WAYS
-        )
+        raise UsageError(f"there is no configuration {path}, and too little was said to write one", hint=_WAYS)
     if wishes.s3 and wishes.bucket is None:
         raise UsageError("--endpoint, --region and --prefix belong to a bucket", hint="add --bucket")
     return json.dumps(_document(path, os.path.abspath(wishes.base_path), wishes), indent=4) + "\n"

@@ -21,9 +21,7 @@ _RED, _YELLOW, _PLAIN = "\x1b[1;31m", "\x1b[33m", "\x1b[0m"
 class Output:
     """The two streams. None stands for one that was closed before the program began."""
 
-    def __init__(
-        self, out: TextIO | None, err: TextIO | None, environ: Mapping[str, str] = os.environ
-    ) -> None:
+    def __init__(self, out: TextIO | None, err: TextIO | None, environ: Mapping[str, str] = os.environ) -> None:
         self._out = _forgiving(out)
         self._err = _forgiving(err)
         self._environ = environ

@@ -31,10 +31,7 @@ _NUMBERS = slice(2, -1)
 def print_versions(versions: Iterable[Version], stream: TextIO) -> None:
     """A table; in a narrow terminal an id goes on in the next line rather than being cut."""
     right = VERSION_COLUMNS[_NUMBERS]
-    columns = [
-        Column(name, justify="right" if name in right else "left", overflow="fold")
-        for name in VERSION_COLUMNS
-    ]
+    columns = [Column(name, justify="right" if name in right else "left", overflow="fold") for name in VERSION_COLUMNS]
     table = Table(*columns, box=None, pad_edge=False)
     for version in versions:
         table.add_row(*(Text(shown(cell)) for cell in version_cells(version)))

@@ -87,5 +87,3 @@ def _of_size(body: Iterable[bytes], size: int, name: str) -> Iterator[bytes]:
         yield data
     if count != size:
         raise DamagedObject(f"{name} does not have the {size} bytes that were stored")
-
-

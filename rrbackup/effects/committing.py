@@ -24,9 +24,7 @@ class Committed:
     results: tuple[FileResult, ...] = ()
 
 
-def commit_plan(
-    client: Client, plan: BackupPlan, rest: Rest, manifest: LocalManifest, on_event: OnEvent
-) -> Committed:
+def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalManifest, on_event: OnEvent) -> Committed:
     """Run a plan. Raises StalePlan if it was made on another head, TransactionLost if another client won."""
     if plan.head != rest.head:
         raise StalePlan(
@@ -71,9 +69,7 @@ def _concluded(
 
 def collect(client: Client, rest: Rest, only: frozenset[VersionRef] | None) -> tuple[VersionRef, ...]:
     """Delete what no diff refers to, of everything or of `only`. Raises TransactionLost if another client came."""
-    job = collection.Job(
-        client.signature(), repository_of(rest.head), rest.head, try_store(client, rest.claim), only
-    )
+    job = collection.Job(client.signature(), repository_of(rest.head), rest.head, try_store(client, rest.claim), only)
     end = run(collection.begin(job), collection.next_effect, collection.advance, client.world())
     assert isinstance(end, collection.Ended)
     client.local.drop_journal()

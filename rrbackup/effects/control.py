@@ -244,5 +244,3 @@ def _condition(expect: Expect) -> Condition:
             return IfAbsent()
         case MustMatch(etag):
             return IfMatch(etag)
-
-

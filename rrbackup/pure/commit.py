@@ -241,9 +241,7 @@ def _after_reading(job: Job, results: tuple[FileResult, ...], claim: SeenClaim |
     return _tidy(job, results, claim, Ending())
 
 
-def _verified(
-    job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None, links: tuple[Link, ...]
-) -> State:
+def _verified(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None, links: tuple[Link, ...]) -> State:
     own = [link for link in links if link.diff.transaction == job.who.transaction]
     if own:
         return _tidy(job, results, claim, Ending(own[0]))

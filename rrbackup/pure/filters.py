@@ -72,7 +72,7 @@ def pattern_problem(pattern: str) -> str | None:
             f'write "/{bare}" for the root, "*/{bare}" for every folder'
         )
     if "[" not in pattern and (escaped := _UNESCAPED.sub(_percent, pattern)) != pattern:
-        return f"filter {pattern!r} holds a character that paths have escaped; write \"{escaped}\""
+        return f'filter {pattern!r} holds a character that paths have escaped; write "{escaped}"'
     if pattern.endswith("/"):
         return f'filter "{pattern}" ends in /, so it never matches; write "{pattern.rstrip("/") or "/*"}"'
     return None

@@ -139,9 +139,7 @@ def _change(candidate: Candidate, result: Settled) -> Change | None:
     return None if candidate.previous == entry else Change(Status.CHANGED, entry)
 
 
-def stamped(
-    manifest: LocalManifest, plan: BackupPlan, results: Iterable[FileResult]
-) -> LocalManifest:
+def stamped(manifest: LocalManifest, plan: BackupPlan, results: Iterable[FileResult]) -> LocalManifest:
     """`manifest` with what this run learned about the files on this disk."""
     learned = dict(_learned(plan, results))
     if not learned:

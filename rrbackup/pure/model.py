@@ -140,9 +140,7 @@ class Link:
 
     @property
     def head(self) -> "HeadRef":
-        return HeadRef(
-            self.version_id, self.etag, self.sha256, self.diff.sequence, self.diff.repository
-        )
+        return HeadRef(self.version_id, self.etag, self.sha256, self.diff.sequence, self.diff.repository)
 
     @property
     def as_parent(self) -> ParentRef:

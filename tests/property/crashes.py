@@ -115,9 +115,7 @@ class Exploration:
                 what = f"{client.profile.name} is struck at {number} ({call.method} {call.key}): {kind}"
                 yield self._judged(struck, before, what)
 
-    def _run(
-        self, situation: Situation, client: Client, faults: Iterable[Fault]
-    ) -> tuple[Situation, tuple[Call, ...]]:
+    def _run(self, situation: Situation, client: Client, faults: Iterable[Fault]) -> tuple[Situation, tuple[Call, ...]]:
         store = situation.store.copy()
         ran = Client(client.profile, store, client.disk, client.number, faults).run()
         if client.profile is self.scenario.actor:

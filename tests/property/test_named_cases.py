@@ -3,7 +3,6 @@
 `A.until(X)` stands right before A's next effect X.
 """
 
-
 import pytest
 
 from rrbackup.effects.control import Control, ObjectNames
@@ -107,6 +106,7 @@ def test_a_collection_looks_at_the_head_after_listing(store: SearchStore) -> Non
 
 
 # --- lost answers ----------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("kind", LOST)
 def test_a_lost_answer_of_the_claim_is_read_back(store: SearchStore, kind: FaultKind) -> None:

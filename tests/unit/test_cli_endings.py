@@ -200,9 +200,7 @@ def test_a_download_with_a_damaged_object_is_incomplete(bench: Bench) -> None:
     assert ran.code == 3
     assert f"rrbackup: problem: the stored content of {row['path']} " in ran.err
     assert (bench.target / "folder" / "b").read_bytes() == b"second one"
-    assert (
-        bench.run("download", "latest", str(bench.target), "--json").document["problems"][0]["path"] == "/a"
-    )
+    assert bench.run("download", "latest", str(bench.target), "--json").document["problems"][0]["path"] == "/a"
 
 
 # --- exit codes 10 and 11 ----------------------------------------------------------------------------------

@@ -67,9 +67,7 @@ def test_init_does_not_write_through_a_link(bench: Bench) -> None:
     assert not elsewhere.exists()
 
 
-def test_manifest_and_lock_lie_beside_the_configuration(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_manifest_and_lock_lie_beside_the_configuration(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.run(*_init(bench))
     monkeypatch.chdir("/")
     config = load_config(bench.config)

@@ -36,9 +36,7 @@ def test_the_last_configuration_named_counts(bench: Bench) -> None:
     assert bench.run("list_versions", "--c", "other.json").code == 2
 
 
-def test_the_configuration_is_looked_for_in_the_working_folder(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_configuration_is_looked_for_in_the_working_folder(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.config.rename(bench.config.with_name("configuration.json"))
     monkeypatch.chdir(bench.config.parent)
     assert bench.bare("--json").document["new"] == 2
@@ -56,9 +54,7 @@ def test_warnings_about_the_configuration_are_told_unless_quiet(bench: Bench) ->
     assert bench.run("-q").err == ""
 
 
-@pytest.mark.parametrize(
-    "words", [["-h"], ["--help"], ["backup", "-h"], ["list-files", "--help"], ["--version"]]
-)
+@pytest.mark.parametrize("words", [["-h"], ["--help"], ["backup", "-h"], ["list-files", "--help"], ["--version"]])
 def test_help_and_version_need_no_configuration(
     bench: Bench, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,18 +36,14 @@ def _run(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *words], cwd=config.parent, capture_output=True, text=True, check=False)
 
 
-def _on_a_terminal(
-    command: list[str], cwd: Path, typed: bytes = b"", *, streams: tuple[str, ...]
-) -> tuple[int, str]:
+def _on_a_terminal(command: list[str], cwd: Path, typed: bytes = b"", *, streams: tuple[str, ...]) -> tuple[int, str]:
     """Run it with the named streams on a terminal, and give the exit code and what the terminal showed."""
     ours, theirs = pty.openpty()
     stdin, stdout, stderr = (
         theirs if name in streams else subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")
     )
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(
-        command, cwd=cwd, env=environ, stdin=stdin, stdout=stdout, stderr=stderr
-    ) as process:
+    with subprocess.Popen(command, cwd=cwd, env=environ, stdin=stdin, stdout=stdout, stderr=stderr) as process:
         os.close(theirs)
         os.write(ours, typed)
         seen = _all_of(ours)
@@ -87,9 +83,7 @@ def test_help_and_mistakes_load_neither_the_library_nor_what_it_needs() -> None:
 
 def test_a_directory_store_needs_no_boto3_and_a_pipe_no_rich(config: Path) -> None:
     code = "import sys; from rrbackup.cli import main; main(['-q']); print(*sys.modules, sep='\\n')"
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=config.parent, capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=config.parent, capture_output=True, text=True, check=True)
     assert "rrbackup.api" in ran.stdout
     assert not {"boto3", "botocore", "rich"} & set(ran.stdout.splitlines())
 

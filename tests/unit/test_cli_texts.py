@@ -219,9 +219,7 @@ PLAN = PlanMade(2, 100, 7)
         ),
     ],
 )
-def test_progress_counts_every_file_once(
-    events: list[Event], total: int | None, moved: int, description: str
-) -> None:
+def test_progress_counts_every_file_once(events: list[Event], total: int | None, moved: int, description: str) -> None:
     assert _counted(*events) == (total, moved, description)
 
 

@@ -56,9 +56,7 @@ def test_minimal_sample_loads_as_it_stands_with_every_default() -> None:
         base_path="/path/to/directory/to/back/up",
         local_manifest_file="/path/to/local/manifest",
         local_lock_file="/path/to/rrbackup_lock",
-        s3=S3Settings(
-            bucket="aws bucket to use", access_key="your aws access key", secret_key="your aws secret key"
-        ),
+        s3=S3Settings(bucket="aws bucket to use", access_key="your aws access key", secret_key="your aws secret key"),
     )
 
 
@@ -285,7 +283,7 @@ def test_value_at_the_edge_is_accepted(keys: dict[str, object]) -> None:
         (minimal(directory={"path": "/srv/data"}), "directory.path: is base_path itself"),
         (minimal(directory={"path": "/srv"}), "base_path: lies inside the store"),
         (minimal(directory={"path": "/srv/data/store"}), 'add "/store" to ignore_files or move it outside'),
-        (with_s3(local_manifest_file="/srv/data/sub/m"), 'local_manifest_file: the manifest or its journal lies'),
+        (with_s3(local_manifest_file="/srv/data/sub/m"), "local_manifest_file: the manifest or its journal lies"),
         (with_s3(local_manifest_file="/srv/data/sub/m"), 'add "/sub/m*" to ignore_files or move it outside'),
         (with_s3(local_manifest_file="/srv/data/m", ignore_files=["/m"]), 'add "/m.journal*" to ignore_files'),
         (with_s3(local_lock_file="/srv/data/l[1]"), 'add "/l[[]1]" to ignore_files or move it outside'),
@@ -414,7 +412,7 @@ def test_error_names_the_source_and_prints_every_problem() -> None:
 
 
 # Characters that mean something here: to JSON, to paths and filters, to encodings, to terminals.
-TEXTS = st.text(alphabet="ab/*[%\\\":.\n\0\u2028é\ud800", max_size=8)
+TEXTS = st.text(alphabet='ab/*[%\\":.\n\0\u2028é\ud800', max_size=8)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
