@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         TransactionLost,
         UnsupportedFormat,
         UsageError,
+        WrongPassword,
     )
     from rrbackup.events import (
         BytesMoved,
@@ -156,6 +157,7 @@ __all__ = [
     "VersionId",
     "VersionRef",
     "Word",
+    "WrongPassword",
     "decode_plan",
     "encode_plan",
     "load_config",

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import click
 
-from rrbackup.errors import Busy, ConfigError, NoSuchVersion, StoreMissing, UsageError
+from rrbackup.errors import Busy, ConfigError, NoSuchVersion, StoreMissing, UsageError, WrongPassword
 
 
 class ExitCode(IntEnum):
@@ -42,6 +42,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (StoreMissing, ExitCode.MISSING),
     (NoSuchVersion, ExitCode.MISSING),
     (Busy, ExitCode.BUSY),
+    (WrongPassword, ExitCode.PASSWORD),
 )
 
 

@@ -128,26 +128,32 @@ class Search:
             self._judge_end(moment)
 
     def _judge_end(self, moment: Moment) -> None:
-        excused = self._excused(moment)
-        key = moment.store.key, excused
+        """An heir, then the racers once more, with what is on their disks, then a collector.
+
+        What a superseded client uploaded may lie about until that client is back, as long as its journal knows of it;
+        the twin of such an upload, if it was sent twice, until the collection.
+        """
+        key = moment.store.key, moment.late, moment.strikes, tuple(client.disk for client in moment.clients)
         if key in self._ended:
             return
         self._ended.add(key)
         store = moment.store.copy()
-        heir = Client(HEIR, store).run()
-        found = judge.contents(store)
-        self.faults += [] if heir.end is End.COMMITTED else [f"the heir came to nothing: {heir.end}"]
-        self.faults += judge.violations(found, self._wanted) + judge.unrest(found)
-        self.faults += [f"4: leaked {ref}" for ref in judge.leaks(found) - excused]
-        Client(Profile("collector", Collect()), store).run()
-        found = judge.contents(store)
-        self.faults += judge.violations(found, self._wanted) + judge.unrest(found)
-        self.faults += [f"4: not collected: {ref}" for ref in judge.leaks(found)]
+        twins = moment.late if moment.strikes < self.race.strikes else frozenset()
+        known = {(ref.key, str(ref.version_id)) for client in moment.clients for ref in client.disk.receipts}
+        self._concluding(Client(HEIR, store), store, twins | (moment.late & known))
+        for client in moment.clients:
+            if isinstance(client.profile.goal, Backup):
+                client.again(store).run()
+        self._concluding(Client(evolve(HEIR, name="second heir"), store), store, twins)
+        self._concluding(Client(Profile("collector", Collect()), store), store, frozenset())
 
-    def _excused(self, moment: Moment) -> frozenset[judge.Ref]:
-        """The two leaks: uploaded when superseded, by a client that died, or the twin of such an upload."""
-        died = any(client.end in (End.DEAD, End.FAILED) for client in moment.clients)
-        return moment.late if died or moment.strikes < self.race.strikes else frozenset()
+    def _concluding(self, client: Client, store: SearchStore, excused: frozenset[judge.Ref]) -> None:
+        client.run()
+        found = judge.contents(store)
+        if client.end not in (End.COMMITTED, End.NOTHING, End.COLLECTED):
+            self.faults.append(f"{client.profile.name} came to nothing: {client.end}")
+        self.faults += judge.violations(found, self._wanted) + judge.unrest(found)
+        self.faults += [f"4: leaked {ref} ({client.profile.name})" for ref in judge.leaks(found) - excused]
 
 
 def _stepped(moment: Moment, number: int, strike: FaultKind | None = None) -> Moment:
@@ -176,6 +182,6 @@ def _late(before: SearchStore, after: SearchStore, client: Client) -> set[judge.
 
 def _wishes(race: Race) -> dict[str, Tree]:
     past = Profile("past", Backup(race.past))
-    profiles = [past, HEIR, *race.racers, *((race.dead,) if race.dead else ())]
+    profiles = [past, HEIR, evolve(HEIR, name="second heir"), *race.racers, *((race.dead,) if race.dead else ())]
     trees = {profile.name: profile.goal.tree for profile in profiles if isinstance(profile.goal, Backup)}
-    return {f"{name}.{run}": wanted for name, wanted in trees.items() for run in range(1, race.runs + 1)}
+    return {f"{name}.{run}": wanted for name, wanted in trees.items() for run in range(1, race.runs + 2)}

@@ -27,7 +27,7 @@ RACES = (
     Race("one that takes over", (A, B), PAST, deaths=1, strikes=1),
     Race("one without claim", (A, COPY), PAST, runs=2, deaths=1),
     Race("one collects", (A, COLLECTOR), PAST, deaths=1, strikes=1),
-    Race("a dead claim, two take over", (B, ANOTHER), PAST, DEAD, deaths=1),
+    Race("a dead claim, two take over", (B, ANOTHER), PAST, DEAD),
     Race("a dead claim, one collects", (B, COLLECTOR), PAST, DEAD),
     Race("three clients", (A, POLITE, COPY), PAST, deaths=1),
     Race("one may not delete, one collects", (WRITER, COLLECTOR), PAST, deaths=1, strikes=1),

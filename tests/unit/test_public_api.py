@@ -18,8 +18,8 @@ DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event FileDone 
 LocalLockHeld LocalStateError Mode ModeError NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OnEvent
 OutcomeUnknown PathText PipelineRule PlanMade Planned Problem ProblemFound ProblemKind Published RRBackupError Reason
 Repository RepositoryError S3Settings Scanning SourceError StalePlan Status StoreError StoreMissing StoreUnavailable
-StoreWentBack TransactionLost UnsupportedFormat UsageError Version VersionId VersionRef Word decode_plan encode_plan
-load_config open_repository parse_config parse_filter_lines path_bytes path_text
+StoreWentBack TransactionLost UnsupportedFormat UsageError Version VersionId VersionRef Word WrongPassword decode_plan
+encode_plan load_config open_repository parse_config parse_filter_lines path_bytes path_text
 """
 PUBLIC = _NAMES.split()
 

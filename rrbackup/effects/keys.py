@@ -1,0 +1,223 @@
+"""The keys of a repository in its store: opening them with the password, making them, changing the password.
+
+The rule decided here: one conditional write makes or replaces the salt object. A lost answer or a refusal is no
+failure: the object is read back, and what lies there decides. So two clients that begin at once end with the keys
+of one of them, and a password is either changed or it is not.
+"""
+
+import secrets
+from collections.abc import Callable
+
+from argon2.exceptions import HashingError
+from argon2.low_level import Type, hash_secret_raw
+from attrs import frozen
+
+from rrbackup.effects.store import Fetched, IfAbsent, IfMatch, Store, list_exact
+from rrbackup.errors import (
+    ConditionFailed,
+    DamagedObject,
+    ObjectMissing,
+    OutcomeUnknown,
+    RRBackupError,
+    TransactionLost,
+    UsageError,
+)
+from rrbackup.pure.keys import KEY_BYTES, NONCE_BYTES, Keyring
+from rrbackup.pure.model import RepositoryId, VersionId, VersionRef
+from rrbackup.pure.salt_record import MODERATE, SALT_BYTES, Cost, Kdf, check_cost, open_record, read_record, seal_record
+
+_ARGON2_VERSION = 0x13
+_LANES = 1
+_ATTEMPTS = 3
+
+Derive = Callable[[str, Kdf], bytes]
+"""Password and parameters → key-encryption key."""
+
+
+def derive(password: str, kdf: Kdf) -> bytes:
+    """The 32-byte key-encryption key: Argon2i 1.3 with one lane, as libsodium computes it.
+
+    Raises UsageError for a password that is not Unicode text, RRBackupError where memory does not suffice.
+    """
+    try:
+        return hash_secret_raw(
+            secret=_encoded(password),
+            salt=kdf.salt,
+            time_cost=kdf.cost.passes,
+            memory_cost=kdf.cost.memory // 1024,
+            parallelism=_LANES,
+            hash_len=KEY_BYTES,
+            type=Type.I,
+            version=_ARGON2_VERSION,
+        )
+    except HashingError as error:
+        raise RRBackupError(
+            f"the key cannot be derived: {error}", hint=f"it takes {kdf.cost.memory} bytes of memory"
+        ) from None
+
+
+def _encoded(password: str) -> bytes:
+    try:
+        return password.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError("the password is not valid Unicode text", hint="Give it in UTF-8.") from None
+
+
+# --- opening -----------------------------------------------------------------------------------------------------
+
+
+def open_keyring(store: Store, name: str, password: str, *, derive: Derive = derive) -> Keyring:
+    """The keys in the salt object `name`: one request.
+
+    Raises WrongPassword, DamagedObject, UnsupportedFormat (also for the salt of rrbackup 1.0), and ObjectMissing where
+    there is no salt object.
+    """
+    return _opened(store.get(name).body, _described(store, name), password, derive)
+
+
+def _opened(body: bytes, where: str, password: str, derive: Derive) -> Keyring:
+    record = read_record(body, where)
+    return open_record(record, derive(password, record.kdf), where)
+
+
+def _described(store: Store, name: str) -> str:
+    return f"{name} in {store.describe()}"
+
+
+# --- making ------------------------------------------------------------------------------------------------------
+
+
+def create_keyring(
+    store: Store,
+    name: str,
+    password: str,
+    repository: RepositoryId,
+    *,
+    cost: Cost = MODERATE,
+    derive: Derive = derive,
+    entropy: Callable[[int], bytes] = secrets.token_bytes,
+) -> Keyring:
+    """The keys in the salt object `name`, made for `repository` unless it has some.
+
+    Another client may have made them meanwhile: the answer then has that client's repository id. Raises like
+    `open_keyring`, UsageError for a cost out of bounds, OutcomeUnknown where answers keep being lost, and DamagedObject
+    where somebody deleted the salt object: new keys would open nothing of what was stored.
+    """
+    check_cost(cost)
+    if (found := _current(store, name)) is not None:
+        return _opened(found.body, _described(store, name), password, derive)
+    _refuse_deleted(store, name)
+    keyring = Keyring(repository, entropy(KEY_BYTES))
+    body = _sealed(keyring, password, cost, derive, entropy)
+    lying = _put(store, name, body, IfAbsent())
+    return keyring if lying.body == body else _opened(lying.body, _described(store, name), password, derive)
+
+
+def _sealed(keyring: Keyring, password: str, cost: Cost, derive: Derive, entropy: Callable[[int], bytes]) -> bytes:
+    kdf = Kdf(cost, entropy(SALT_BYTES))
+    return seal_record(keyring, kdf, derive(password, kdf), (entropy(NONCE_BYTES), entropy(NONCE_BYTES)))
+
+
+def _refuse_deleted(store: Store, name: str) -> None:
+    older = [listed for listed in list_exact(store, name) if not listed.marker]
+    if older:
+        raise DamagedObject(
+            f"{_described(store, name)} was deleted: its {len(older)} versions lie under a delete marker",
+            hint=f"nothing stored opens with other keys: go back with repair --salt {older[0].version_id}",
+        )
+
+
+# --- changing the password ---------------------------------------------------------------------------------------
+
+
+@frozen
+class PasswordChanged:
+    """`replaced` are the versions of the salt object that still open with earlier passwords."""
+
+    version_id: VersionId
+    replaced: tuple[VersionRef, ...]
+
+    def __str__(self) -> str:
+        ids = ", ".join(ref.version_id for ref in self.replaced)
+        return (
+            "The password is changed; nothing was uploaded again, because the master key stays the same. Whoever knows "
+            "an earlier password and can read, or has kept, an older version of the salt object can still open this "
+            f"repository. Delete these versions of it from the store to end that, as far as nobody kept them: {ids}."
+        )
+
+
+def change_password(
+    store: Store,
+    name: str,
+    old: str,
+    new: str,
+    *,
+    cost: Cost = MODERATE,
+    derive: Derive = derive,
+    entropy: Callable[[int], bytes] = secrets.token_bytes,
+) -> PasswordChanged:
+    """Wrap the same keys under a new password and salt, by one conditional write.
+
+    Raises like `open_keyring` (WrongPassword for `old`), UsageError for a cost out of bounds, TransactionLost where
+    another client changed the object meanwhile, and OutcomeUnknown where answers keep being lost.
+    """
+    check_cost(cost)
+    before = store.get(name)
+    keyring = _opened(before.body, _described(store, name), old, derive)
+    # listed before the write: nothing that can fail stands between the change and its report
+    replaced = tuple(listed.ref for listed in list_exact(store, name) if not listed.marker)
+    body = _sealed(keyring, new, cost, derive, entropy)
+    lying = _put(store, name, body, IfMatch(before.info.etag))
+    if lying.body != body:
+        raise TransactionLost(
+            f"another client changed {_described(store, name)} at the same time: its password is the valid one"
+        )
+    return PasswordChanged(lying.version_id, replaced)
+
+
+# --- the conditional write ---------------------------------------------------------------------------------------
+
+
+@frozen
+class _Lying:
+    """What lies at a key."""
+
+    version_id: VersionId
+    body: bytes
+
+
+def _put(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) -> _Lying:
+    """Write, and say what lies there now: `body`, or what another client put there.
+
+    Sending it again is safe: at most one sending meets the condition.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return _Lying(store.put(name, body, condition=condition, size_hint=len(body)).version_id, body)
+        except (ConditionFailed, OutcomeUnknown):
+            found = _current(store, name)
+        if not _still_meets(found, condition):
+            return _settled(found, _described(store, name))
+    raise OutcomeUnknown(
+        f"{_described(store, name)} was not written, or may be written yet",
+        hint="run again; if the password was to be changed, try the old one and then the new one",
+    )
+
+
+def _still_meets(found: Fetched | None, condition: IfAbsent | IfMatch) -> bool:
+    if isinstance(condition, IfMatch):
+        return found is not None and found.info.etag == condition.etag
+    return found is None
+
+
+def _settled(found: Fetched | None, where: str) -> _Lying:
+    if found is None:
+        raise TransactionLost(f"{where} was deleted by another client meanwhile")
+    return _Lying(found.info.version_id, found.body)
+
+
+def _current(store: Store, name: str) -> Fetched | None:
+    try:
+        return store.get(name)
+    except ObjectMissing:
+        return None
