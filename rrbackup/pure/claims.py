@@ -1,7 +1,7 @@
 """The records of the claim object: opening a transaction, taking one over, leaving an idle record behind.
 
-Rule: every record differs from every other, by transaction and serial, so that no two ever share an etag; the claim
-object is only ever replaced under a condition, never deleted; and what a trial of the store found is handed on from
+Rule: a record differs from the one that it replaces, by transaction or serial, so that the two never share an etag; the
+claim object is only ever replaced under a condition, never deleted; and what a trial of the store found is handed on from
 record to record.
 """
 
