@@ -1,8 +1,8 @@
 """The records of the claim object: opening a transaction, taking one over, leaving an idle record behind.
 
-Rule: a record differs from the one that it replaces, by transaction or serial, so that the two never share an etag; the
-claim object is only ever replaced under a condition, never deleted; and what a trial of the store found is handed on from
-record to record.
+Rule: a record differs from the one that it replaces, by transaction or serial, so that the two never share an etag;
+the claim object is only ever replaced under a condition, never deleted; and what a trial of the store found is handed
+on from record to record.
 """
 
 from attrs import evolve, frozen

@@ -168,7 +168,7 @@ class Claim:
 
     `head` is the version id of the diff that the transaction builds on. `keys` are the object keys that it may
     write; a record that takes over an earlier one leaves `keys` empty and names the version that lists them in
-    `keys_version`. `serial` tells the records of a transaction apart, so that no two that follow each other share an etag.
+    `keys_version`. `serial` tells the records of a transaction apart, so that no two in a row share an etag.
     `conditional_writes` is what a trial of the store found; None while it is being tried.
     """
 
