@@ -70,7 +70,7 @@ def _entry_line(entry: Entry) -> str:
 
 
 def _object_line(ref: ObjectRef) -> str:
-    pipeline = "+".join(ref.applied) or "as it is"
+    pipeline = f"with {' and '.join(ref.applied)}" if ref.applied else "as it is"
     return f"    {ref.key}  version {ref.version_id}  {ref.stored_size} bytes, stored {pipeline}"
 
 

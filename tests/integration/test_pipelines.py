@@ -8,6 +8,7 @@ import pytest
 import zstandard
 from attrs import evolve
 
+from rrbackup.cli.human import entry_lines
 from rrbackup.effects import reading, transfer
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Store
@@ -183,3 +184,11 @@ def test_compressed_metadata(make_bench: MakeBench, memory: MemoryStore) -> None
     assert len(bench.open(meta_pipeline=()).files()) == 50, "a reader needs no configuration"
     bench.config.manifest_path().unlink()
     assert bench.backup().version_id is None
+
+
+def test_listings_show_how_each_object_is_stored(make_bench: MakeBench, memory: MemoryStore) -> None:
+    bench = make_bench(memory, file_pipeline=RULES)
+    write(bench.base, {"both": b"abc" * 99, "plain": b"p"})
+    bench.backup()
+    lines = [line for line in entry_lines(bench.open().files(), verbose=True) if "version" in line]
+    assert [line.rpartition(", ")[2] for line in lines] == ["stored with hash_names and compress", "stored as it is"]
