@@ -10,7 +10,17 @@ from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, list_exa
 from rrbackup.errors import ConditionFailed, HeadDeleted, ObjectMissing, OutcomeUnknown
 from rrbackup.pure import chain, format2
 from rrbackup.pure.framing import PLAIN, Framing
-from rrbackup.pure.model import Claim, Diff, HeadRef, Link, ListedVersion, SeenClaim, VersionId, VersionRef
+from rrbackup.pure.model import (
+    Claim,
+    Diff,
+    HeadRef,
+    Link,
+    ListedVersion,
+    SeenClaim,
+    UnfinishedUpload,
+    VersionId,
+    VersionRef,
+)
 from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, Refused, Unclear, Wrote
 
 PREFETCH_FROM = 4
@@ -220,12 +230,16 @@ class Control:
     def list_all(self) -> tuple[ListedVersion, ...]:
         return tuple(self.store.list_versions(self.names.files + "/"))
 
-    def abort_uploads(self, keys: tuple[str, ...] | None) -> None:
-        wanted = None if keys is None else frozenset(keys)
-        prefix = self.names.files + "/" if keys is None else _common_prefix(keys)
-        for upload in list(self.store.list_uploads(prefix)):
-            if wanted is None or upload.key in wanted:
-                self.store.abort_upload(upload)
+    def list_uploads(self, keys: tuple[str, ...] | None) -> tuple[UnfinishedUpload, ...]:
+        """The unfinished uploads of exactly these keys, or of every file object."""
+        if keys is None:
+            return tuple(self.store.list_uploads(self.names.files + "/"))
+        wanted = frozenset(keys)
+        return tuple(u for u in self.store.list_uploads(_common_prefix(keys)) if u.key in wanted)
+
+    def abort_uploads(self, uploads: Iterable[UnfinishedUpload]) -> None:
+        for upload in uploads:
+            self.store.abort_upload(upload)
 
 
 def references(diff: Diff) -> Iterable[VersionRef]:

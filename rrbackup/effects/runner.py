@@ -30,6 +30,7 @@ from rrbackup.pure.steps import (
     KeysSeen,
     ListAll,
     ListKeys,
+    ListUploads,
     Outcome,
     Publish,
     ReadChain,
@@ -41,6 +42,7 @@ from rrbackup.pure.steps import (
     Results,
     Unclear,
     Upload,
+    UploadsSeen,
     VersionsSeen,
     WriteClaim,
     allowed,
@@ -115,14 +117,16 @@ def _perform(effect: Effect, control: Control, transfer: Transfer) -> Outcome:
             return VersionsSeen(control.list_keys(keys))
         case ListAll():
             return VersionsSeen(control.list_all())
+        case ListUploads(keys):
+            return UploadsSeen(control.list_uploads(keys))
         case DeleteVersions(refs):
             control.store.delete_versions(refs)
         case AppendGarbage(refs):
             control.append_garbage(refs)
         case ForgetGarbage(refs):
             control.forget_garbage(refs)
-        case AbortUploads(keys):
-            control.abort_uploads(keys)
+        case AbortUploads(uploads):
+            control.abort_uploads(uploads)
     return Done()
 
 

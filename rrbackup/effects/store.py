@@ -19,6 +19,7 @@ from typing import Protocol
 from attrs import field, frozen
 
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
+from rrbackup.pure.model import UnfinishedUpload as UnfinishedUpload
 
 
 @frozen
@@ -67,14 +68,6 @@ class ObjectInfo:
 class Fetched:
     info: ObjectInfo
     body: bytes = field(repr=lambda b: f"<{len(b)} bytes>")
-
-
-@frozen
-class UnfinishedUpload:
-    """A multipart upload (directory: a temporary file) that was never completed."""
-
-    key: str
-    upload_id: str
 
 
 class Store(Protocol):

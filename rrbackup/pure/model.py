@@ -218,6 +218,14 @@ class ListedVersion:
         return VersionRef(self.key, self.version_id)
 
 
+@frozen
+class UnfinishedUpload:
+    """A multipart upload (directory: a temporary file) that was never completed."""
+
+    key: str
+    upload_id: str
+
+
 class ProblemKind(StrEnum):
     """Why something was left out. `incomplete` tells whether the commit misses something that was asked for."""
 

@@ -9,12 +9,12 @@ from attrs import frozen
 from rrbackup.pure.model import (
     Claim,
     Diff,
-    DiffKind,
     HeadRef,
     Link,
     ListedVersion,
     Mode,
     SeenClaim,
+    UnfinishedUpload,
     VersionId,
     VersionRef,
 )
@@ -134,10 +134,15 @@ class ForgetGarbage:
 
 
 @frozen
-class AbortUploads:
-    """Give up the unfinished uploads of exactly these keys; None means of every file object."""
+class ListUploads:
+    """List the unfinished uploads of exactly these keys; None means of every file object."""
 
     keys: tuple[str, ...] | None
+
+
+@frozen
+class AbortUploads:
+    uploads: tuple[UnfinishedUpload, ...]
 
 
 Effect = (
@@ -155,6 +160,7 @@ Effect = (
     | DeleteVersions
     | AppendGarbage
     | ForgetGarbage
+    | ListUploads
     | AbortUploads
 )
 
@@ -222,6 +228,11 @@ class VersionsSeen:
 
 
 @frozen
+class UploadsSeen:
+    uploads: tuple[UnfinishedUpload, ...]
+
+
+@frozen
 class Done:
     """Carried out; there is nothing to tell."""
 
@@ -237,6 +248,7 @@ Outcome = (
     | Unclear
     | Results
     | VersionsSeen
+    | UploadsSeen
     | Done
 )
 
@@ -247,13 +259,11 @@ Outcome = (
 def allowed(effect: Effect, mode: Mode) -> bool:
     """Whether a client in `mode` may carry out `effect` (design invariant 5)."""
     match effect:
-        case ReadHead() | ReadClaim() | ReadClaimKeys() | ReadChain() | ReadReferences() | ListKeys() | ListAll():
+        case ReadHead() | ReadClaim() | ReadClaimKeys() | ReadChain() | ReadReferences():
+            return True
+        case ListKeys() | ListAll() | ListUploads():
             return True
         case DeleteVersions() | ForgetGarbage():
             return mode is Mode.READ_WRITE
         case WriteClaim() | Inspect() | Upload() | Publish() | AppendGarbage() | AbortUploads():
             return mode is not Mode.READ_ONLY
-
-
-def is_commit(diff: Diff) -> bool:
-    return diff.kind is DiffKind.COMMIT

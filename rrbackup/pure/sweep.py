@@ -4,15 +4,15 @@ A version that was found by listing is deleted only if no diff refers to it, and
 the listing, that one's own claim still stands (a full collection also: that the head is where its fence put it).
 Whoever takes the claim over uploads only afterwards, so nothing that a successor uploads can be in the list.
 
-    list → look again → read what all diffs refer to → delete the rest (or write it into the garbage list)
-         → abort unfinished uploads
+    list versions and unfinished uploads → look again → read what all diffs refer to
+        → delete the rest (or write it into the garbage list) → abort the uploads
 
 The sweep is level-triggered: `next_effect` looks at what is known and names what is missing.
 """
 
 from attrs import evolve, frozen
 
-from rrbackup.pure.model import HeadRef, ListedVersion, TransactionId, VersionId, VersionRef
+from rrbackup.pure.model import HeadRef, ListedVersion, TransactionId, UnfinishedUpload, VersionId, VersionRef
 from rrbackup.pure.steps import (
     AbortUploads,
     AppendGarbage,
@@ -22,15 +22,18 @@ from rrbackup.pure.steps import (
     HeadSeen,
     ListAll,
     ListKeys,
+    ListUploads,
     Outcome,
     ReadClaim,
     ReadHead,
     ReadReferences,
     ReferencesSeen,
+    UploadsSeen,
     VersionsSeen,
 )
 
-SweepEffect = ListAll | ListKeys | ReadClaim | ReadHead | ReadReferences | DeleteVersions | AppendGarbage | AbortUploads
+Looking = ListAll | ListKeys | ListUploads | ReadClaim | ReadHead | ReadReferences
+SweepEffect = Looking | DeleteVersions | AppendGarbage | AbortUploads
 
 
 @frozen
@@ -52,6 +55,7 @@ class Sweep:
     claim_stands: bool | None = None
     head_stands: bool | None = None
     referenced: frozenset[VersionRef] | None = None
+    uploads: tuple[UnfinishedUpload, ...] | None = None
     removed: bool = False
     aborted: bool = False
 
@@ -90,12 +94,14 @@ def next_effect(sweep: Sweep) -> SweepEffect | None:
         return None
     if sweep.listed is None:
         return ListAll() if sweep.keys is None else ListKeys(sweep.keys)
-    removing, aborting = _removing(sweep), sweep.abort and not sweep.aborted
+    if sweep.abort and sweep.uploads is None:
+        return ListUploads(sweep.keys)
+    removing, aborting = _removing(sweep), bool(sweep.uploads) and not sweep.aborted
     if (removing or aborting) and sweep.claim_stands is None:
         return ReadClaim()
     if removing:
         return _removal(sweep)
-    return AbortUploads(sweep.keys) if aborting else None
+    return AbortUploads(sweep.uploads or ()) if aborting else None
 
 
 def _removal(sweep: Sweep) -> SweepEffect:
@@ -116,6 +122,8 @@ def advance(sweep: Sweep, outcome: Outcome) -> Sweep:
     match outcome:
         case VersionsSeen(versions):
             return evolve(sweep, listed=versions)
+        case UploadsSeen(uploads):
+            return evolve(sweep, uploads=uploads)
         case ClaimSeen(claim):
             return evolve(sweep, claim_stands=claim.belongs_to(sweep.transaction))
         case HeadSeen(head):
