@@ -65,7 +65,10 @@ def back_up(config: rrbackup.Config) -> bool:
 
 
 def main() -> int:
-    source, store = (Path(word) for word in sys.argv[1:])
+    if len(sys.argv) != 3:
+        print("usage: embed.py FOLDER STORE", file=sys.stderr)
+        return 2
+    source, store = map(Path, sys.argv[1:])
     try:
         return 0 if back_up(configuration(source, store)) else 3
     except rrbackup.Busy as error:
