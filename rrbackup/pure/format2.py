@@ -211,16 +211,28 @@ def encode_receipt(ref: VersionRef) -> bytes:
 
 def decode_journal(lines: Iterable[bytes]) -> JournalContent:
     """Lines that cannot be read are passed over: a lost line costs an upload, not safety."""
-    rows = [row for row in map(_journal_row, lines) if row is not None]
+    rows = [_journal_row(line) for line in lines]
     return JournalContent(
-        frozenset(TransactionId(row["transaction"]) for row in rows if "transaction" in row),
-        frozenset(VersionRef(row["key"], VersionId(row["version_id"])) for row in rows if "version_id" in row),
+        frozenset(TransactionId(transaction) for transaction in map(_transaction_in, rows) if transaction),
+        frozenset(ref for ref in map(_receipt_in, rows) if ref),
     )
 
 
-def _journal_row(line: bytes) -> dict[str, str] | None:
+def _journal_row(line: bytes) -> dict[str, object]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return None
-    return row if isinstance(row, dict) and ("transaction" in row or {"key", "version_id"} <= row.keys()) else None
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _transaction_in(row: dict[str, object]) -> str | None:
+    transaction = row.get("transaction")
+    return transaction if isinstance(transaction, str) else None
+
+
+def _receipt_in(row: dict[str, object]) -> VersionRef | None:
+    key, version_id = row.get("key"), row.get("version_id")
+    if isinstance(key, str) and isinstance(version_id, str):
+        return VersionRef(key, VersionId(version_id))
+    return None

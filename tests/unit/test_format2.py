@@ -342,6 +342,9 @@ def test_the_journal_passes_over_what_it_cannot_read() -> None:
         b"\xff{",
         b"[]",
         b'{"key":"files/b"}',
+        b'{"transaction":[]}',
+        b'{"transaction":null,"version_id":null}',
+        b'{"key":1,"version_id":{}}',
         format2.encode_journal_start(TransactionId("t2")),
     ]
     assert format2.decode_journal(lines) == JournalContent(
