@@ -154,12 +154,18 @@ class BackupTransfer:
             if reader.size <= SMALL_BYTES:
                 return self._send_small(candidate, read_whole(reader), attempts, last)
         if candidate.known_size or candidate.size in self._repeated_sizes:
-            with self._opened(candidate) as reader:
-                known = self._known(candidate, read_through(reader))
-            if known is not None:
-                return known
+            return self._send_unless_known(candidate, attempts, last)
+        return self._send_big(candidate, attempts, last)
+
+    def _send_unless_known(self, candidate: Candidate, attempts: "_Attempts", last: bool) -> Settled | None:
+        """Hash first; a twin that is under way is waited for."""
         with self._opened(candidate) as reader:
-            return self._send_big(candidate, reader, attempts, last)
+            content = read_through(reader)
+        known = self._known(candidate, content)
+        if known is not None:
+            return known
+        with self._contents.reserved(dedup_key(content.sha256, candidate.asked)) as ref:
+            return Settled(candidate.path, content, ref) if ref else self._send_big(candidate, attempts, last)
 
     def _send_small(self, candidate: Candidate, whole: Whole, attempts: "_Attempts", last: bool) -> Settled | None:
         if not whole.stable and not last:
@@ -179,9 +185,11 @@ class BackupTransfer:
         self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
         return ref
 
-    def _send_big(
-        self, candidate: Candidate, reader: SourceReader, attempts: "_Attempts", last: bool
-    ) -> Settled | None:
+    def _send_big(self, candidate: Candidate, attempts: "_Attempts", last: bool) -> Settled | None:
+        with self._opened(candidate) as reader:
+            return self._stream(candidate, reader, attempts, last)
+
+    def _stream(self, candidate: Candidate, reader: SourceReader, attempts: "_Attempts", last: bool) -> Settled | None:
         labels = object_labels(candidate.path, candidate.mtime_ns, candidate.mode, None)
         words = attempts.words if not last else without_compression(attempts.words)
         encoded = self._options.coder.stream(words, reader.chunks(), reader.size)

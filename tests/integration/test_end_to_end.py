@@ -161,3 +161,15 @@ def test_a_tree_of_thousands_of_levels(make_bench: MakeBench, tmp_path: Path) ->
     assert [e.object.key[:9] for e in bench.open().files() if e.object] == ["files/%h/"]
     result = bench.open().download("latest", tmp_path / "out")
     assert (result.files, result.problems) == (1, ())
+
+
+def test_big_twins_of_one_run_are_sent_once(
+    make_bench: MakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "SMALL_BYTES", 1 << 10)
+    bench = make_bench(MemoryStore())
+    content = random.Random(5).randbytes(3 << 20)
+    write(bench.base, {f"twin{number}": content for number in range(6)})
+    assert bench.backup().uploaded_files == 1
+    assert bench.open().download("latest", tmp_path / "out").problems == ()
+    assert look(tmp_path / "out") == look(bench.base)
