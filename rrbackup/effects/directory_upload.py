@@ -16,12 +16,10 @@ from attrs import frozen
 from rrbackup.effects.directory_files import locked, meaning, prune, remove, sync_folder, translated, write_file
 from rrbackup.effects.directory_layout import Held, look, metadata_file
 from rrbackup.effects.directory_marker import Volume
-from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch, Stored
-from rrbackup.effects.store_rules import chunks
-from rrbackup.errors import ConditionFailed, StoreUnavailable
+from rrbackup.effects.store import Condition, Stored
+from rrbackup.effects.store_rules import check_condition, chunks
+from rrbackup.errors import StoreUnavailable
 from rrbackup.pure.model import VersionId
-
-_REREAD = "Look at the object again and decide anew."
 
 
 @frozen
@@ -61,7 +59,7 @@ class Upload:
         """Make the version visible. Raises `ConditionFailed`."""
         with self._writing(), locked(self.volume.root):
             held = look(self.folder).versions
-            _check(self.key, held[0] if held else None, condition)
+            check_condition(self.key, _etag(held[0] if held else None), condition)
             new = next_held(held, marker=False)
             if has_metadata:
                 os.rename(self.temporary + b"m", os.path.join(self.folder, metadata_file(new.version_id)))
@@ -100,14 +98,5 @@ def _write_all(handle: int, chunk: bytes) -> int:
     return len(chunk)
 
 
-def _check(key: str, current: Held | None, condition: Condition) -> None:
-    etag = None if current is None or current.marker else current.etag
-    match condition:
-        case Always():
-            return
-        case IfAbsent():
-            if etag is not None:
-                raise ConditionFailed(f"there already is an object {key}", hint=_REREAD)
-        case IfMatch(etag=expected):
-            if etag != expected:
-                raise ConditionFailed(f"object {key} no longer has the etag {expected}", hint=_REREAD)
+def _etag(current: Held | None) -> str | None:
+    return None if current is None or current.marker else current.etag

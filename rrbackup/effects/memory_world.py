@@ -11,13 +11,12 @@ from threading import Lock
 
 from attrs import evolve, frozen
 
-from rrbackup.effects.store import Always, Condition, Fetched, IfAbsent, IfMatch, ObjectInfo, Stored
-from rrbackup.effects.store_rules import PAGE
-from rrbackup.errors import ConditionFailed, ObjectMissing, OutcomeUnknown
+from rrbackup.effects.store import Condition, Fetched, ObjectInfo, Stored
+from rrbackup.effects.store_rules import PAGE, REREAD, check_condition
+from rrbackup.errors import ObjectMissing, OutcomeUnknown
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
 
 _A_DAY_IN_2023 = 1_700_000_000_000_000_000
-_REREAD = "Look at the object again and decide anew."
 
 
 @frozen
@@ -129,22 +128,13 @@ class World:
 
     def _write(self, key: str, body: bytes, condition: Condition, metadata: Mapping[str, str]) -> Stored:
         if self._conditional:
-            self._check(key, condition)
+            check_condition(key, self._etag(key), condition)
         held = self._add(key, body, metadata)
         return Stored(held.version_id, held.etag, len(body))
 
-    def _check(self, key: str, condition: Condition) -> None:
+    def _etag(self, key: str) -> str | None:
         current = self._current(key)
-        etag = current.etag if current is not None and current.body is not None else None
-        match condition:
-            case Always():
-                return
-            case IfAbsent():
-                if etag is not None:
-                    raise ConditionFailed(f"there already is an object {key}", hint=_REREAD)
-            case IfMatch(etag=expected):
-                if etag != expected:
-                    raise ConditionFailed(f"object {key} no longer has the etag {expected}", hint=_REREAD)
+        return current.etag if current is not None and current.body is not None else None
 
     def _add(self, key: str, body: bytes | None, metadata: Mapping[str, str]) -> Held:
         self._count += 1
@@ -171,6 +161,6 @@ class World:
     def _upload(self, upload_id: str) -> Upload:
         if upload_id not in self._uploads:
             raise OutcomeUnknown(
-                f"there is no upload {upload_id} (any more): it was completed or given up", hint=_REREAD
+                f"there is no upload {upload_id} (any more): it was completed or given up", hint=REREAD
             )
         return self._uploads[upload_id]

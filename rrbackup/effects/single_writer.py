@@ -6,9 +6,9 @@ Between the two somebody else may write, so this is only right where the local l
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
-from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, ObjectInfo, Store, Stored, UnfinishedUpload
-from rrbackup.effects.store_rules import ALWAYS
-from rrbackup.errors import ConditionFailed, ObjectMissing
+from rrbackup.effects.store import Always, Condition, Fetched, ObjectInfo, Store, Stored, UnfinishedUpload
+from rrbackup.effects.store_rules import ALWAYS, check_condition
+from rrbackup.errors import ObjectMissing
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
 
 _REREAD = "Another client may be at work, which this store cannot tell apart. Look again and decide anew."
@@ -47,7 +47,8 @@ class SingleWriter:
         metadata: Mapping[str, str] | None = None,
         storage_class: str | None = None,
     ) -> Stored:
-        self._check(key, condition)
+        if not isinstance(condition, Always):
+            check_condition(key, self._etag(key), condition, hint=_REREAD)
         return self._store.put(key, body, size_hint=size_hint, metadata=metadata, storage_class=storage_class)
 
     def list_versions(self, prefix: str) -> Iterator[ListedVersion]:
@@ -61,17 +62,6 @@ class SingleWriter:
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         self._store.abort_upload(upload)
-
-    def _check(self, key: str, condition: Condition) -> None:
-        match condition:
-            case IfAbsent():
-                if self._etag(key) is not None:
-                    raise ConditionFailed(f"there already is an object {key}", hint=_REREAD)
-            case IfMatch(etag=expected):
-                if self._etag(key) != expected:
-                    raise ConditionFailed(f"object {key} no longer has the etag {expected}", hint=_REREAD)
-            case _:
-                return
 
     def _etag(self, key: str) -> str | None:
         try:

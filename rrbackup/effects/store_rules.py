@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
-from rrbackup.effects.store import Always
-from rrbackup.errors import UsageError
+from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch
+from rrbackup.errors import ConditionFailed, UsageError
 
 MIB = 1 << 20
 MULTIPART_THRESHOLD = 8 * MIB
@@ -24,6 +24,8 @@ _AIMED_PARTS = 9_500
 _MAX_KEY = 1_024
 _MAX_METADATA = 2_048
 
+REREAD = "Look at the object again and decide anew."
+
 T = TypeVar("T")
 
 
@@ -33,6 +35,19 @@ class Piece:
 
     data: bytes = field(repr=lambda b: f"<{len(b)} bytes>")
     last: bool
+
+
+def check_condition(key: str, etag: str | None, condition: Condition, hint: str = REREAD) -> None:
+    """Raise ConditionFailed unless `condition` holds of the current version's etag, None where there is none."""
+    match condition:
+        case Always():
+            return
+        case IfAbsent():
+            if etag is not None:
+                raise ConditionFailed(f"there already is an object {key}", hint=hint)
+        case IfMatch(etag=expected):
+            if etag != expected:
+                raise ConditionFailed(f"object {key} no longer has the etag {expected}", hint=hint)
 
 
 def part_size(size_hint: int) -> int:

@@ -26,7 +26,6 @@ from rrbackup.pure import claims, sweep
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.manifest import changes_of
 from rrbackup.pure.model import (
-    Change,
     Claim,
     Diff,
     DiffKind,
@@ -285,10 +284,6 @@ def _claim(job: Job, results: tuple[FileResult, ...]) -> Claim:
     return claims.opening(job.who, job.head, keys_of(_open_candidates(job, results)), job.claim)
 
 
-def _changes(job: Job, results: tuple[FileResult, ...]) -> tuple[Change, ...]:
-    return changes_of(job.plan, results)
-
-
 def _diff(job: Job, results: tuple[FileResult, ...]) -> Diff:
     """Made from receipts, so that it says what is stored, not what the scan saw."""
     return Diff(
@@ -299,7 +294,7 @@ def _diff(job: Job, results: tuple[FileResult, ...]) -> Diff:
         kind=DiffKind.COMMIT,
         created_ns=job.who.created_ns,
         host=job.who.host,
-        changes=_changes(job, results),
+        changes=changes_of(job.plan, results),
     )
 
 
