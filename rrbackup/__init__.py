@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         load_config,
         parse_config,
     )
+    from rrbackup.effects.keys import PasswordChanged, SaltVersion
     from rrbackup.errors import (
         AccessDenied,
         BasePathEmpty,
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
         NoSuchVersion,
         NotVersioned,
         ObjectMissing,
+        OldClientWrote,
         OutcomeUnknown,
+        PasswordMissing,
         RepositoryError,
         RRBackupError,
         SourceError,
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
         StoreWentBack,
         TransactionLost,
         UnsupportedFormat,
+        UpgradeNeeded,
         UsageError,
         WrongPassword,
     )
@@ -127,8 +131,11 @@ __all__ = [
     "Notice",
     "ObjectMissing",
     "ObjectRef",
+    "OldClientWrote",
     "OnEvent",
     "OutcomeUnknown",
+    "PasswordChanged",
+    "PasswordMissing",
     "PathText",
     "PipelineRule",
     "PlanMade",
@@ -142,6 +149,7 @@ __all__ = [
     "Repository",
     "RepositoryError",
     "S3Settings",
+    "SaltVersion",
     "Scanning",
     "SourceError",
     "StalePlan",
@@ -152,6 +160,7 @@ __all__ = [
     "StoreWentBack",
     "TransactionLost",
     "UnsupportedFormat",
+    "UpgradeNeeded",
     "UsageError",
     "Version",
     "VersionId",
@@ -180,6 +189,7 @@ _MODULES = (
     "rrbackup.pure.report",
     "rrbackup.pure.format2",
     "rrbackup.config",
+    "rrbackup.effects.keys",
     "rrbackup.api",
 )
 

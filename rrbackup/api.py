@@ -18,16 +18,19 @@ from rrbackup.config import Config
 from rrbackup.effects import committing, planning, settling
 from rrbackup.effects.client import Client
 from rrbackup.effects.download import Restorer
+from rrbackup.effects.keys import PasswordChanged, SaltVersion, change_password, restore_salt, salt_versions
 from rrbackup.effects.local_files import LocalLock
-from rrbackup.effects.opening import store_of
+from rrbackup.effects.opening import Ask, cost_of, store_of
+from rrbackup.effects.planning import Wanted
 from rrbackup.effects.restore import Target
+from rrbackup.effects.settling import Permissions
 from rrbackup.effects.store import Store
-from rrbackup.errors import ModeError
+from rrbackup.errors import ModeError, UsageError
 from rrbackup.events import DownloadPlanned, OnEvent, ignore_event
 from rrbackup.pure import chain
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.manifest import fold_links
-from rrbackup.pure.model import Change, Entry, EntryType, Link, LocalManifest, Mode
+from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, Link, LocalManifest, Mode, VersionId
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.report import BackupResult, CollectResult, DownloadResult, Listing, Version, backup_result
 
@@ -39,9 +42,9 @@ DEFAULT_THREADS = 16
 class Repository:
     """A repository as one client sees it. Made by `open_repository`."""
 
-    def __init__(self, config: Config, store: Store, threads: int) -> None:
+    def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None) -> None:
         self.config = config
-        self._client = Client(config, store, threads)
+        self._client = Client(config, store, threads, ask)
         self._threads = threads
 
     def __enter__(self) -> Self:
@@ -61,23 +64,25 @@ class Repository:
     def prepare(self) -> tuple[str, ...]:
         """Make the store ready and try what it can do; says in sentences what was done.
 
-        Creates the folder of a directory store, switches a bucket's versioning on. Raises StoreMissing for a bucket
-        that does not exist.
+        Creates the folder of a directory store, switches a bucket's versioning on, and makes the keys that the
+        pipelines need. Raises StoreMissing for a bucket that does not exist.
         """
         self._refuse_read_only("prepare a store")
         with self._writing():
             done = self._client.store.prepare()
-            rest = settling.settle(self._client, False, ignore_event)
+            rest = settling.settle(self._client, Permissions(), ignore_event)
             settling.try_store(self._client, rest.claim)
             return (*done, settling.SINGLE_WRITER) if self._client.control.single_writer else done
 
-    def plan_backup(self, *, allow_empty: bool = False, on_event: OnEvent = ignore_event) -> BackupPlan:
+    def plan_backup(
+        self, *, allow_empty: bool = False, reprocess: bool = False, on_event: OnEvent = ignore_event
+    ) -> BackupPlan:
         """What a backup would do now. Reads the tree and the store, writes nothing."""
         client = self._client
         client.local.forget()
         head = settling.observe_head(client)
         manifest = planning.manifest_at(client, head, on_event)
-        return planning.plan_backup(client, manifest, allow_empty, on_event)
+        return planning.plan_backup(client, manifest, Wanted(allow_empty, reprocess), on_event)
 
     def backup(
         self,
@@ -85,45 +90,90 @@ class Repository:
         on_event: OnEvent | None = None,
         *,
         allow_empty: bool = False,
+        reprocess: bool = False,
         take_over: bool = False,
+        upgrade: bool = False,
     ) -> BackupResult:
         """Commit what has changed, or run `plan`. Ends what an interrupted run of this client left open first.
 
-        `allow_empty` permits an empty base path to empty the manifest; `take_over` ends another client's open
-        transaction. Raises SourceError, StoreError, RepositoryError, Busy (nothing was published then).
+        `allow_empty` permits an empty base path to empty the manifest; `reprocess` stores files again that are stored
+        with less than `file_pipeline` asks for; `take_over` ends another client's open transaction; `upgrade`
+        continues a repository of rrbackup 1.0. Raises SourceError, StoreError, RepositoryError, Busy (nothing was
+        published then).
         """
         self._refuse_read_only("back up")
         tell = on_event or ignore_event
         client = self._client
         with self._writing():
-            rest = settling.settle_or_create(client, take_over, tell)
+            rest = settling.settle_or_create(client, Permissions(take_over, upgrade), tell)
             manifest = planning.manifest_at(client, rest.head, tell)
-            plan = plan or planning.plan_backup(client, manifest, allow_empty, tell)
+            plan = plan or planning.plan_backup(client, manifest, Wanted(allow_empty, reprocess), tell)
             done = committing.commit_plan(client, plan, rest, manifest, tell)
             return backup_result(done.link, plan.unchanged, done.results, plan.problems)
 
-    def collect_garbage(self, *, take_over: bool = False, on_event: OnEvent = ignore_event) -> CollectResult:
+    def collect_garbage(
+        self, *, take_over: bool = False, upgrade: bool = False, on_event: OnEvent = ignore_event
+    ) -> CollectResult:
         """Delete every version below the files that no commit refers to. Other clients' backups fail meanwhile."""
         with self._writing():
-            rest = self._settled_for_deletion(take_over, on_event)
+            rest = self._settled_for_deletion(Permissions(take_over, upgrade), on_event)
             return CollectResult(committing.collect(self._client, rest, None))
 
-    def clean_garbage_list(self, *, take_over: bool = False, on_event: OnEvent = ignore_event) -> CollectResult:
+    def clean_garbage_list(
+        self, *, take_over: bool = False, upgrade: bool = False, on_event: OnEvent = ignore_event
+    ) -> CollectResult:
         """Delete what clients that may not delete wrote into the garbage list, as far as no commit refers to it."""
         with self._writing():
-            rest = self._settled_for_deletion(take_over, on_event)
+            rest = self._settled_for_deletion(Permissions(take_over, upgrade), on_event)
             listed, _ = self._client.control.read_garbage()
             below = f"{self.config.remote_base_path}/"
             only = frozenset(ref for ref in listed if ref.key.startswith(below))
             return CollectResult(committing.collect(self._client, rest, only) if listed else ())
 
-    def _settled_for_deletion(self, take_over: bool, on_event: OnEvent) -> settling.Rest:
+    def _settled_for_deletion(self, may: Permissions, on_event: OnEvent) -> settling.Rest:
         if self.config.mode is not Mode.READ_WRITE:
             raise ModeError(
                 f"this client is {self.config.mode.value}: it may not delete versions",
                 hint="collect garbage with a client that may both read and write",
             )
-        return settling.settle(self._client, take_over, on_event)
+        return settling.settle(self._client, may, on_event)
+
+    # --- passwords ---------------------------------------------------------------------------------------------
+
+    def change_password(self, new: str) -> PasswordChanged:
+        """Wrap the keys under another password; nothing is uploaded again, and the answer says what that means.
+
+        The configuration keeps the old one: change it there, and open the repository anew. Raises WrongPassword,
+        PasswordMissing, DamagedObject where there are no keys, UsageError for an empty password, Busy.
+        """
+        self._refuse_read_only("change the password")
+        if not new:
+            raise UsageError("the new password is empty")
+        config, keys = self.config, self._client.keys
+        with self._writing():
+            keys.keyring()
+            salt = config.remote_password_salt_file
+            changed = change_password(self._client.store, salt, keys.password(), new, cost=cost_of(config))
+            keys.forget()
+            return changed
+
+    def salt_versions(self) -> tuple[SaltVersion, ...]:
+        """The versions of the salt object, newest first, and which of them the password opens."""
+        client = self._client
+        return salt_versions(client.store, self.config.remote_password_salt_file, client.keys.password())
+
+    def repair_salt(self, version: str) -> VersionId:
+        """Put an earlier version of the salt object on top, if the password opens it; the id of the new version.
+
+        The way back after somebody put a forged one there. Raises WrongPassword, DamagedObject, ObjectMissing, Busy.
+        """
+        self._refuse_read_only("repair the salt object")
+        client = self._client
+        with self._writing():
+            salt = self.config.remote_password_salt_file
+            restored = restore_salt(client.store, salt, VersionId(version), client.keys.password())
+            client.keys.forget()
+            return restored
 
     def _refuse_read_only(self, what: str) -> None:
         if self.config.mode is Mode.READ_ONLY:
@@ -176,12 +226,14 @@ class Repository:
         wanted = [entry for entry in entries if not left_out.covers(entry.path)]
         on_event(_announcement(wanted))
         with Target(Path(target)) as folder:
-            problems = Restorer(self._client.store, folder, on_event, self._threads).restore(wanted)
+            restorer = Restorer(self._client.store, self._client.keys, folder, on_event, self._threads)
+            problems = restorer.restore(wanted)
         failed = {problem.path for problem in problems}
         written = [entry for entry in wanted if entry.path not in failed]
-        return DownloadResult(link.version_id, len(written), sum(entry.size for entry in written), problems)
+        return DownloadResult(link.version_id, len(written), restorer.bytes_written, problems)
 
     def _chain(self) -> tuple[Link, ...]:
+        self._client.check_password()
         return self._client.control.read_chain(0)
 
     def _manifest(self, version: str) -> tuple[Link, tuple[Entry, ...]]:
@@ -193,12 +245,16 @@ class Repository:
 
 def _announcement(entries: Sequence[Entry]) -> DownloadPlanned:
     sizes = [entry.size for entry in entries if entry.type is EntryType.FILE]
-    return DownloadPlanned(len(sizes), sum(sizes))
+    return DownloadPlanned(len(sizes), sum(size for size in sizes if size != NOT_RECORDED))
 
 
-def open_repository(config: Config, *, store: Store | None = None, threads: int = DEFAULT_THREADS) -> Repository:
+def open_repository(
+    config: Config, *, store: Store | None = None, threads: int = DEFAULT_THREADS, ask: Ask | None = None
+) -> Repository:
     """The repository that `config` names; no request is made yet.
 
-    `store` replaces the one that the configuration names. `threads` bounds how many objects move at once.
+    `store` replaces the one that the configuration names. `threads` bounds how many objects move at once. `ask` is
+    called for the password where it is needed and neither the configuration nor the environment (RRBACKUP_PASSWORD)
+    has one; its argument says whether it will be a new one, so that a person should be asked twice.
     """
-    return Repository(config, store or store_of(config, threads), threads)
+    return Repository(config, store or store_of(config, threads), threads, ask)

@@ -15,7 +15,7 @@ from cattrs import Converter
 
 from rrbackup import config_check as check
 from rrbackup.config_relations import JOURNAL_SUFFIX, relation_faults
-from rrbackup.config_shapes import detection, path, patterns, plain, plain_object, rules, words
+from rrbackup.config_shapes import detection, optional_path, path, patterns, plain, plain_object, rules, words
 from rrbackup.config_syntax import read_document
 from rrbackup.config_warnings import file_warnings, pipeline_warnings
 from rrbackup.errors import ConfigError
@@ -23,6 +23,7 @@ from rrbackup.pure.compression import DEFAULT_LEVEL
 from rrbackup.pure.model import Mode, Word
 from rrbackup.pure.pipeline import PipelineRule
 from rrbackup.pure.plan import Detection
+from rrbackup.pure.salt_record import INTERACTIVE, MAX_MEMORY_BYTES, MAX_PASSES, MODERATE
 
 _TEXT = check.checked_by(check.text)
 _FLAG = check.checked_by(check.flag)
@@ -54,9 +55,26 @@ class DirectorySettings:
 
 @frozen(kw_only=True)
 class CryptoSettings:
-    """The password. A file may also give `remote_password_salt_file` here; loading moves it to the top level."""
+    """Where the password is, and what a guess at it costs: `kdf_passes` passes over `kdf_memory` bytes.
+
+    A file may also give `remote_password_salt_file` here; loading moves it to the top level.
+    """
 
     crypt_password: str | None = field(default=None, metadata=_TEXT, repr=False)
+    crypt_password_file: str | None = field(default=None, converter=optional_path, metadata=_PATH)
+    crypt_password_command: str | None = field(default=None, metadata=_TEXT, repr=False)
+    kdf_passes: int = field(
+        default=MODERATE.passes, metadata=check.checked_by(check.whole_number(INTERACTIVE.passes, MAX_PASSES))
+    )
+    kdf_memory: int = field(
+        default=MODERATE.memory, metadata=check.checked_by(check.whole_number(INTERACTIVE.memory, MAX_MEMORY_BYTES))
+    )
+
+    @property
+    def names_password(self) -> bool:
+        """Whether one of the three says where the password is."""
+        given = (self.crypt_password, self.crypt_password_file, self.crypt_password_command)
+        return any(source is not None for source in given)
 
 
 @frozen(kw_only=True)
@@ -139,8 +157,14 @@ class Config:
         return self.file_pipeline
 
     @property
-    def password(self) -> str | None:
-        return self.crypto.crypt_password if self.crypto is not None else None
+    def words_used(self) -> frozenset[Word]:
+        """The words that any pipeline asks for."""
+        return frozenset((*self.meta_pipeline, *(word for rule in self.rules for word in rule.words)))
+
+    @property
+    def names_password(self) -> bool:
+        """Whether `crypto` says where the password is."""
+        return self.crypto is not None and self.crypto.names_password
 
     def base(self) -> Path:
         """base_path, absolute and free of links."""
@@ -162,16 +186,22 @@ class Config:
         """The folder of the directory store, absolute and free of links; None for S3."""
         return _resolved(self.directory.path) if self.directory is not None else None
 
+    def password_file_path(self) -> Path | None:
+        """crypto.crypt_password_file, absolute and free of links."""
+        file = self.crypto.crypt_password_file if self.crypto is not None else None
+        return _resolved(file) if file is not None else None
+
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but seldom meant, one sentence each, for the start of a run."""
         return (
             *file_warnings(self.loaded_from, self._holds_secret()),
             *(() if self.split_chunk_size is None else ("split_chunk_size does nothing any more; remove it",)),
-            *pipeline_warnings(self.meta_pipeline, self.rules, self.password is not None, self.mode),
+            *pipeline_warnings(self.meta_pipeline, self.rules, self.names_password, self.mode),
         )
 
     def _holds_secret(self) -> bool:
-        return self.password is not None or (self.s3 is not None and self.s3.secret_key is not None)
+        password = self.crypto is not None and self.crypto.crypt_password is not None
+        return password or (self.s3 is not None and self.s3.secret_key is not None)
 
 
 def _resolved(path: str) -> Path:

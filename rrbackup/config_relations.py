@@ -12,7 +12,7 @@ from attrs import frozen
 
 from rrbackup.config_check import local_path, strings_in
 from rrbackup.pure.filters import Filters
-from rrbackup.pure.model import PathText, Word
+from rrbackup.pure.model import PathText
 from rrbackup.pure.names import path_text
 
 JOURNAL_SUFFIX = ".journal"
@@ -32,7 +32,6 @@ def relation_faults(document: Document, defaults: Document) -> Iterator[str]:
     yield from _one_store(document)
     yield from _modes(document)
     yield from _credentials(document)
-    yield from _password(complete)
     yield from _object_names(complete)
     yield from _place_faults(complete)
 
@@ -71,23 +70,6 @@ def _credentials(document: Document) -> Iterator[str]:
     given = [key for key in ("access_key", "secret_key") if isinstance(s3, Mapping) and key in s3]
     if len(given) == 1:
         yield f"s3.{given[0]}: stands alone; write both access_key and secret_key, or neither"
-
-
-def _password(document: Document) -> Iterator[str]:
-    crypto = document.get("crypto")
-    if isinstance(crypto, Mapping) and "crypt_password" in crypto:
-        return
-    for key in _encrypting(document):
-        yield f'{key}: asks for encrypt without a password; add "crypto": {{"crypt_password": "…"}}'
-
-
-def _encrypting(document: Document) -> Iterator[str]:
-    if Word.ENCRYPT in strings_in(document.get("meta_pipeline")):
-        yield "meta_pipeline"
-    rules = document.get("file_pipeline")
-    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
-        if isinstance(rule, list) and len(rule) == 2 and Word.ENCRYPT in strings_in(rule[1]):
-            yield f"file_pipeline[{index}]"
 
 
 def _object_names(document: Document) -> Iterator[str]:

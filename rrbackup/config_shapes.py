@@ -22,6 +22,10 @@ def path(value: str | os.PathLike[str]) -> str:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def optional_path(value: str | os.PathLike[str] | None) -> str | None:
+    return None if value is None else path(value)
+
+
 def patterns(value: Sequence[str]) -> tuple[str, ...]:
     return tuple(value) if _is_sequence(value) else cast("tuple[str, ...]", value)
 

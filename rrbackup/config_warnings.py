@@ -31,7 +31,7 @@ def pipeline_warnings(
         return
     used = {*meta, *(word for rule in rules for word in rule.words)}
     if has_password and used.isdisjoint({Word.ENCRYPT, Word.HASH_NAMES}):
-        yield "crypto.crypt_password is set, but no pipeline uses it: nothing will be encrypted"
+        yield "crypto names a password, but no pipeline uses it: nothing will be encrypted"
     if Word.ENCRYPT not in meta and any(Word.ENCRYPT in rule.words for rule in rules):
         yield "files are encrypted, but meta_pipeline has no encrypt: names and hashes lie open in the diffs"
     yield from _rules_never_reached(rules)

@@ -23,9 +23,12 @@ says what can be done about it::
     │   ├── NoSuchVersion
     │   ├── DamagedObject
     │   ├── DamagedChain
+    │   │   └── OldClientWrote   rrbackup 1.0 wrote on top of this version's commits
     │   ├── HeadDeleted
     │   ├── UnsupportedFormat
+    │   ├── UpgradeNeeded        rrbackup 1.0 wrote this repository, and nobody said that it may be continued
     │   └── WrongPassword
+    │       └── PasswordMissing
     ├── ModeError                an effect that the client's mode forbids
     └── Busy                     somebody else is at work
         ├── LocalLockHeld
@@ -53,7 +56,9 @@ __all__ = [
     "NoSuchVersion",
     "NotVersioned",
     "ObjectMissing",
+    "OldClientWrote",
     "OutcomeUnknown",
+    "PasswordMissing",
     "RRBackupError",
     "RepositoryError",
     "SourceError",
@@ -64,6 +69,7 @@ __all__ = [
     "StoreWentBack",
     "TransactionLost",
     "UnsupportedFormat",
+    "UpgradeNeeded",
     "UsageError",
     "WrongPassword",
 ]
@@ -159,6 +165,10 @@ class DamagedChain(RepositoryError):
     """The diffs do not form one gapless chain."""
 
 
+class OldClientWrote(DamagedChain):
+    """A diff of rrbackup 1.0 lies above one of this version: a client that was not stopped still writes."""
+
+
 class HeadDeleted(RepositoryError):
     """Versions of the manifest exist, but a delete marker lies on top of them."""
 
@@ -167,8 +177,16 @@ class UnsupportedFormat(RepositoryError):
     """Written by a version of rrbackup that this one does not know."""
 
 
+class UpgradeNeeded(RepositoryError):
+    """rrbackup 1.0 wrote this repository; writing to it has to be allowed once."""
+
+
 class WrongPassword(RepositoryError):
     """The password does not open this repository; nothing else was tried."""
+
+
+class PasswordMissing(WrongPassword):
+    """This needs the password, and none was given."""
 
 
 class ModeError(RRBackupError):

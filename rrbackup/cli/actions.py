@@ -12,6 +12,7 @@ from pathlib import Path
 from rrbackup.cli import documents, human
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.initial import Wishes, ask_for_missing, write_configuration
+from rrbackup.cli.new_password import new_password
 from rrbackup.cli.session import Session
 from rrbackup.errors import UsageError
 from rrbackup.pure.filters import parse_filter_lines
@@ -24,16 +25,18 @@ _NOT_RESTORED = "everything else was restored"
 # --- backup ------------------------------------------------------------------------------------------------
 
 
-def backup(session: Session, *, allow_empty: bool, take_over: bool) -> ExitCode:
+def backup(session: Session, *, allow_empty: bool, reprocess: bool, take_over: bool, upgrade: bool) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        result = repository.backup(on_event=listen, allow_empty=allow_empty, take_over=take_over)
+        result = repository.backup(
+            on_event=listen, allow_empty=allow_empty, reprocess=reprocess, take_over=take_over, upgrade=upgrade
+        )
     session.result(documents.backup(result), human.backup_lines(result))
     return session.ending(result.problems, _KEPT)
 
 
-def plan_backup(session: Session, *, allow_empty: bool) -> ExitCode:
+def plan_backup(session: Session, *, allow_empty: bool, reprocess: bool) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        plan = repository.plan_backup(allow_empty=allow_empty, on_event=listen)
+        plan = repository.plan_backup(allow_empty=allow_empty, reprocess=reprocess, on_event=listen)
     session.listing(documents.plan(plan), human.plan_lines(plan))
     return session.ending(plan.problems, _KEPT)
 
@@ -97,21 +100,39 @@ def _filters(path: str) -> tuple[str, ...]:
 # --- garbage -----------------------------------------------------------------------------------------------
 
 
-def collect_garbage(session: Session, *, take_over: bool) -> ExitCode:
+def collect_garbage(session: Session, *, take_over: bool, upgrade: bool) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        result = repository.collect_garbage(take_over=take_over, on_event=listen)
+        result = repository.collect_garbage(take_over=take_over, upgrade=upgrade, on_event=listen)
     return _collected(session, result)
 
 
-def clean_garbage_list(session: Session, *, take_over: bool) -> ExitCode:
+def clean_garbage_list(session: Session, *, take_over: bool, upgrade: bool) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        result = repository.clean_garbage_list(take_over=take_over, on_event=listen)
+        result = repository.clean_garbage_list(take_over=take_over, upgrade=upgrade, on_event=listen)
     return _collected(session, result)
 
 
 def _collected(session: Session, result: CollectResult) -> ExitCode:
     lines = human.collection_lines(result, verbose=session.options.verbose)
     return session.result(documents.collection(result), lines)
+
+
+# --- passwords -------------------------------------------------------------------------------------------------
+
+
+def change_password(session: Session, file: str | None) -> ExitCode:
+    with session.repository() as repository:
+        changed = repository.change_password(new_password(file, session.asker()))
+    return session.result(documents.password_changed(changed), human.password_lines(changed))
+
+
+def repair(session: Session, salt: str | None) -> ExitCode:
+    with session.repository() as repository:
+        if salt is None:
+            found = repository.salt_versions()
+            return session.listing(documents.salt_versions(found), human.salt_lines(found))
+        restored = repository.repair_salt(salt)
+    return session.result(documents.salt_restored(restored), human.restored_lines(restored, salt))
 
 
 # --- init --------------------------------------------------------------------------------------------------

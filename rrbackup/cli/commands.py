@@ -55,6 +55,12 @@ _TAKE_OVER = click.option(
     help="End another client's open transaction first. Safe for the repository: should that client be alive after "
     "all, its backup fails.",
 )
+_UPGRADE = click.option(
+    "--upgrade",
+    is_flag=True,
+    help="Continue a repository of rrbackup 1.0. Needed once; stop every client of 1.0 first, as none of them can be "
+    "kept from writing.",
+)
 _ALLOW_EMPTY = click.option(
     "--allow-empty", is_flag=True, help="Commit the deletion of everything, should the base path be empty."
 )
@@ -116,10 +122,19 @@ def init(
     ),
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be done to each file, and why; write nothing.")
+@click.option(
+    "--reprocess",
+    is_flag=True,
+    help="Also store files again that have not changed, where file_pipeline now asks for more than they are stored "
+    "with.",
+)
 @_ALLOW_EMPTY
 @_TAKE_OVER
+@_UPGRADE
 @click.pass_context
-def backup(context: click.Context, dry_run: bool, allow_empty: bool, take_over: bool) -> ExitCode:
+def backup(
+    context: click.Context, dry_run: bool, reprocess: bool, allow_empty: bool, take_over: bool, upgrade: bool
+) -> ExitCode:
     """Back up what has changed, as one commit.
 
     If nothing has changed, nothing is written. What an interrupted backup left behind is cleaned up first. A file
@@ -127,9 +142,10 @@ def backup(context: click.Context, dry_run: bool, allow_empty: bool, take_over: 
     """
     from rrbackup.cli import actions
 
+    session, wanted = _session(context), {"allow_empty": allow_empty, "reprocess": reprocess}
     if dry_run:
-        return actions.plan_backup(_session(context), allow_empty=allow_empty)
-    return actions.backup(_session(context), allow_empty=allow_empty, take_over=take_over)
+        return actions.plan_backup(session, **wanted)
+    return actions.backup(session, **wanted, take_over=take_over, upgrade=upgrade)
 
 
 @program.command(
@@ -211,25 +227,71 @@ def download(context: click.Context, version: str, target: str, ignore_filters: 
     epilog=examples("rrbackup garbage_collect", "rrbackup garbage_collect -v     name what is deleted"),
 )
 @_TAKE_OVER
+@_UPGRADE
 @click.pass_context
-def garbage_collect(context: click.Context, take_over: bool) -> ExitCode:
+def garbage_collect(context: click.Context, take_over: bool, upgrade: bool) -> ExitCode:
     """Delete every stored version that no commit refers to.
 
     Seldom needed, because a backup cleans up after an interrupted one by itself.
     """
     from rrbackup.cli import actions
 
-    return actions.collect_garbage(_session(context), take_over=take_over)
+    return actions.collect_garbage(_session(context), take_over=take_over, upgrade=upgrade)
 
 
 @program.command("clean_gc_log", epilog=examples("rrbackup clean_gc_log"))
 @_TAKE_OVER
+@_UPGRADE
 @click.pass_context
-def clean_gc_log(context: click.Context, take_over: bool) -> ExitCode:
+def clean_gc_log(context: click.Context, take_over: bool, upgrade: bool) -> ExitCode:
     """Delete what clients that may only write have left.
 
     They list it in the object garbage_objects; what a commit refers to is never deleted.
     """
     from rrbackup.cli import actions
 
-    return actions.clean_garbage_list(_session(context), take_over=take_over)
+    return actions.clean_garbage_list(_session(context), take_over=take_over, upgrade=upgrade)
+
+
+@program.command(
+    "change_password",
+    epilog=examples(
+        "rrbackup change_password                                        asks for the new password",
+        "rrbackup change_password --new-password-file /root/new-password",
+    ),
+)
+@click.option(
+    "--new-password-file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Its only line is the new password. Without it, RRBACKUP_NEW_PASSWORD counts, or the terminal is asked.",
+)
+@click.pass_context
+def change_password(context: click.Context, new_password_file: str | None) -> ExitCode:
+    """Change the password.
+
+    The keys stay the same and are wrapped anew by one small write, so nothing is uploaded again. Write the new password
+    into the configuration afterwards. Older versions of the salt object still open with the old password; the output
+    names them and says how to remove them.
+    """
+    from rrbackup.cli import actions
+
+    return actions.change_password(_session(context), new_password_file)
+
+
+@program.command(
+    "repair",
+    epilog=examples(
+        "rrbackup repair                        list what can be gone back to", "rrbackup repair --salt 3fL1"
+    ),
+)
+@click.option("--salt", metavar="VERSION", help="Put this version of the salt object on top again.")
+@click.pass_context
+def repair(context: click.Context, salt: str | None) -> ExitCode:
+    """Go back to a sound version of the salt object.
+
+    Whoever may write to the store can put a forged salt object on top, so that the password seems wrong. Without an
+    option, the versions of the salt object are listed, newest first, with those that the password opens.
+    """
+    from rrbackup.cli import actions
+
+    return actions.repair(_session(context), salt)

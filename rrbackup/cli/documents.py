@@ -1,14 +1,15 @@
 """What `--json` prints: from the library's values to the documents that docs and scripts rely on.
 
 The rule: names and meaning of what is here do not change; more may be added. Sizes are bytes, times nanoseconds,
-except `created`, which is ISO 8601 in UTC. A member that an entry does not have is left out.
+except `created`, which is ISO 8601 in UTC. A member that an entry does not have, or that was not recorded, is left out.
 """
 
 from collections.abc import Iterable, Sequence
 
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
-from rrbackup.pure.model import Change, Entry, ObjectRef, Problem, VersionId
+from rrbackup.effects.keys import PasswordChanged, SaltVersion
+from rrbackup.pure.model import NOT_RECORDED, Change, Entry, ObjectRef, Problem, VersionId
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
 
@@ -46,9 +47,9 @@ def _entry(entry: Entry) -> Document:
     row: Document = {
         "path": entry.path,
         "type": entry.type,
-        "size": entry.size,
+        "size": _recorded(entry.size),
         "mtime_ns": entry.mtime_ns,
-        "mode": entry.mode,
+        "mode": _recorded(entry.mode),
         "target": entry.target,
         "sha256": entry.sha256,
         **(_object(entry.object) if entry.object else {}),
@@ -60,10 +61,14 @@ def _object(ref: ObjectRef) -> Document:
     return {
         "key": ref.key,
         "object_version_id": ref.version_id,
-        "stored_size": ref.stored_size,
+        "stored_size": _recorded(ref.stored_size),
         "format": ref.format,
-        "pipeline": ref.applied,
+        "pipeline": ref.applied if ref.format >= 2 else None,
     }
+
+
+def _recorded(number: int) -> int | None:
+    return None if number == NOT_RECORDED else number
 
 
 def backup(result: BackupResult) -> Document:
@@ -109,3 +114,19 @@ def collection(result: CollectResult) -> Document:
 
 def initialised(config: str, created: bool, done: Sequence[str]) -> Document:
     return {"config": config, "created": created, "done": list(done)}
+
+
+def password_changed(changed: PasswordChanged) -> Document:
+    return {
+        "version_id": changed.version_id,
+        "opens_with_earlier_passwords": [ref.version_id for ref in changed.replaced],
+    }
+
+
+def salt_versions(found: Iterable[SaltVersion]) -> Document:
+    rows = ({"version_id": v.version_id, "current": v.current, "opens": v.opens} for v in found)
+    return {"salt_versions": Rows(rows)}
+
+
+def salt_restored(version_id: VersionId) -> Document:
+    return {"version_id": version_id}

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import click
 
-from rrbackup.errors import Busy, ConfigError, NoSuchVersion, StoreMissing, UsageError, WrongPassword
+from rrbackup.errors import Busy, ConfigError, NoSuchVersion, StoreMissing, UpgradeNeeded, UsageError, WrongPassword
 
 
 class ExitCode(IntEnum):
@@ -29,7 +29,7 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.INCOMPLETE: "done, but some files could not be read or restored; each is named",
     ExitCode.MISSING: "no such bucket, directory or version",
     ExitCode.BUSY: "another client is at work, or has won",
-    ExitCode.PASSWORD: "wrong password",
+    ExitCode.PASSWORD: "wrong password, or none given",
     ExitCode.INTERRUPTED: "interrupted",
 }
 
@@ -39,6 +39,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (click.UsageError, ExitCode.USAGE),
     (UsageError, ExitCode.USAGE),
     (ConfigError, ExitCode.USAGE),
+    (UpgradeNeeded, ExitCode.USAGE),
     (StoreMissing, ExitCode.MISSING),
     (NoSuchVersion, ExitCode.MISSING),
     (Busy, ExitCode.BUSY),

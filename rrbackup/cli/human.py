@@ -8,7 +8,8 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from rrbackup.cli.texts import counted, human_bytes, local_time, mode_text
-from rrbackup.pure.model import Change, Entry, EntryType, ObjectRef, Status
+from rrbackup.effects.keys import PasswordChanged, SaltVersion
+from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
 
@@ -65,11 +66,14 @@ def change_lines(changes: Iterable[Change], *, verbose: bool) -> Iterator[str]:
 
 def _entry_line(entry: Entry) -> str:
     arrow = f" -> {entry.target}" if entry.target is not None else ""
-    mode = mode_text(_KINDS[entry.type], entry.mode)
-    return f"{mode}  {entry.size:>14}  {local_time(entry.mtime_ns)}  {entry.path}{arrow}"
+    mode = "?" * 10 if entry.mode == NOT_RECORDED else mode_text(_KINDS[entry.type], entry.mode)
+    size = "?" if entry.size == NOT_RECORDED else entry.size
+    return f"{mode}  {size:>14}  {local_time(entry.mtime_ns)}  {entry.path}{arrow}"
 
 
 def _object_line(ref: ObjectRef) -> str:
+    if ref.format == 1:
+        return f"    {ref.key}  version {ref.version_id}  stored by rrbackup 1.0"
     pipeline = f"with {' and '.join(ref.applied)}" if ref.applied else "as it is"
     return f"    {ref.key}  version {ref.version_id}  {ref.stored_size} bytes, stored {pipeline}"
 
@@ -144,6 +148,23 @@ def collection_lines(result: CollectResult, *, verbose: bool) -> Iterator[str]:
         yield "nothing to delete: every version that is stored belongs to a commit"
         return
     yield f"deleted {counted(len(result.deleted), 'version', 'versions')} that no commit refers to"
+
+
+def password_lines(changed: PasswordChanged) -> Iterator[str]:
+    yield str(changed)
+    yield f"version:   {changed.version_id}"
+    yield "now write the new password where the configuration has the old one"
+
+
+def salt_lines(found: Iterable[SaltVersion]) -> Iterator[str]:
+    """Newest first."""
+    for version in found:
+        opens = "the password opens it" if version.opens else "does not open with this password"
+        yield f"{version.version_id}  {opens}{', and it is the one that counts' if version.current else ''}"
+
+
+def restored_lines(version_id: VersionId, salt: str) -> Iterator[str]:
+    yield f"version {salt} of the salt object counts again, as version {version_id}"
 
 
 def incomplete(count: int, consequence: str) -> str:

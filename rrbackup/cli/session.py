@@ -1,8 +1,10 @@
 """One run of the command line: its options, its output, and how a command gets at its repository."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import click
 from attrs import frozen
 
 from rrbackup.api import Repository, open_repository
@@ -12,6 +14,7 @@ from rrbackup.cli.listening import listening
 from rrbackup.cli.options import GlobalOptions
 from rrbackup.cli.output import Output
 from rrbackup.config import load_config
+from rrbackup.effects.opening import Ask
 from rrbackup.events import OnEvent
 from rrbackup.pure.model import Problem
 
@@ -28,8 +31,12 @@ class Session:
         if not self.options.quiet:
             for warning in config.warnings():
                 self.output.warning(warning)
-        with open_repository(config) as repository:
+        with open_repository(config, ask=self.asker()) as repository:
             yield repository
+
+    def asker(self) -> Ask | None:
+        """Asks for a password on the terminal; None where there is none to ask on."""
+        return ask_password if sys.stdin is not None and sys.stdin.isatty() and not self.options.json else None
 
     @contextmanager
     def listening(self) -> Iterator[OnEvent]:
@@ -73,3 +80,10 @@ class Session:
                 self.output.problem(str(problem))
             else:
                 self.note(str(problem))
+
+
+def ask_password(new: bool, what: str = "Password") -> str:
+    """The question goes to standard error, and the answer is not shown; a new password is asked for twice."""
+    text = f"{what} for new keys (it cannot be recovered)" if new else what
+    answer: str = click.prompt(text, hide_input=True, confirmation_prompt=new, err=True)
+    return answer

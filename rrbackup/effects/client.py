@@ -3,29 +3,41 @@
 Clock, entropy and host name enter the core here, as values.
 """
 
+import os
 import secrets
 import socket
 import time
+from functools import partial
 
 from rrbackup.config import Config
 from rrbackup.effects.control import Control
+from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.local_state import LocalState
-from rrbackup.effects.opening import names_of
+from rrbackup.effects.opening import Ask, cost_of, find_password_of, names_of
+from rrbackup.effects.passwords import ENVIRONMENT
 from rrbackup.effects.runner import NoTransfer, Transfer, World
 from rrbackup.effects.store import Store
+from rrbackup.pure import format1
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.framing import Framing
-from rrbackup.pure.model import HeadRef, Mode, RepositoryId, TransactionId
+from rrbackup.pure.keys import NONCE_BYTES
+from rrbackup.pure.model import HeadRef, Mode, RepositoryId, TransactionId, Word
 
 
 class Client:
     """Used by one thread at a time."""
 
-    def __init__(self, config: Config, store: Store, threads: int) -> None:
+    def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None = None) -> None:
         self.config = config
-        self.control = Control(store, names_of(config), Framing(config.meta_pipeline, config.compress_level))
+        salt = config.remote_password_salt_file
+        self.keys = Keychain(store, salt, find_password_of(config, ask), cost_of(config))
+        self.control = Control(store, names_of(config), self._framing(), self.keys.unlock_old)
         self.local = LocalState(config.manifest_path(), config.journal_path())
         self.threads = threads
+
+    def _framing(self) -> Framing:
+        nonce = partial(secrets.token_bytes, NONCE_BYTES)
+        return Framing(self.config.meta_pipeline, self.config.compress_level, self.keys.keyring, nonce)
 
     @property
     def store(self) -> Store:
@@ -43,7 +55,41 @@ class Client:
         """A new transaction of this client."""
         return Signature(TransactionId(secrets.token_hex(16)), socket.gethostname(), time.time_ns())
 
+    def repository_of(self, head: HeadRef | None) -> RepositoryId:
+        """The id that a diff on top of `head` bears. Where there is no diff yet, keys may have been made for one."""
+        if head is not None:
+            return head.repository
+        keys = self.keys.opened
+        return keys.repository if keys is not None else RepositoryId(secrets.token_hex(16))
 
-def repository_of(head: HeadRef | None) -> RepositoryId:
-    """The id that a diff on top of `head` bears: a new one where there is no diff yet."""
-    return head.repository if head else RepositoryId(secrets.token_hex(16))
+    # --- keys --------------------------------------------------------------------------------------------------
+
+    def check_password(self) -> None:
+        """Raise WrongPassword before anything else is tried. No request for those who have given no password."""
+        if self._has_password:
+            self.keys.open()
+
+    def unlock(self, *, create: bool, upgrade: bool = False) -> None:
+        """Open the keys that the pipelines need; `create` makes them where there are none.
+
+        A client without a password hashes names without a key, but only in a repository that has none. Raises
+        PasswordMissing, WrongPassword, or UpgradeNeeded where 1.0 wrote here and `upgrade` does not permit to go on.
+        """
+        used = self.config.words_used & {Word.ENCRYPT, Word.HASH_NAMES}
+        if not used:
+            self.check_password()
+        elif self.keys.open() is None and (Word.ENCRYPT in used or self._has_password):
+            if create:
+                self.keys.create(lambda: self._repository_for_keys(upgrade))
+            else:
+                self.keys.password(new=True)
+
+    def _repository_for_keys(self, upgrade: bool) -> RepositoryId:
+        head = self.control.read_head(self.local.known_head())
+        if head is not None and head.format == format1.FORMAT and not upgrade:
+            raise format1.upgrade_needed(self.store.describe())
+        return self.repository_of(head)
+
+    @property
+    def _has_password(self) -> bool:
+        return self.config.names_password or ENVIRONMENT in os.environ

@@ -1,55 +1,110 @@
 """From a file's content to its object's body, and back: the words of a pipeline, carried out on streams.
 
 The rule: words are applied in the order of `Word` and undone in reverse; of what was asked for, only compression may be
-left out, where it does not shrink the content (design invariant 8).
+left out, where it does not shrink the content (design invariant 8). An object that is encrypted, or whose name is
+hashed, says what it is only under seal.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
-from rrbackup.errors import DamagedObject, UnsupportedFormat
+from rrbackup.effects.keychain import Keychain
+from rrbackup.errors import DamagedObject, PasswordMissing, UnsupportedFormat
+from rrbackup.pure import format1, format2
 from rrbackup.pure.compression import SAMPLE_BYTES, compress, compressed, decompressed, shrinks
-from rrbackup.pure.model import Entry, ObjectRef, Word
+from rrbackup.pure.encryption import CipherHeader, Place, encrypt_bytes, encrypt_stream, open_stream, sealed_size
+from rrbackup.pure.format1_object import read_file
+from rrbackup.pure.keys import NONCE_BYTES, Keyring, seal_labels
+from rrbackup.pure.model import NOT_RECORDED, Entry, ObjectRef, Word
 
-CAN_DO = frozenset({Word.HASH_NAMES, Word.COMPRESS})
-"""The words that can be carried out. What asks for another is refused, never stored with less."""
+KIND = "file"
+"""What the header of an encrypted file object says that it is."""
+
+
+class Tally:
+    """Passes chunks on and counts their bytes."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.count += len(chunk)
+            yield chunk
 
 
 @frozen
 class Encoded:
-    """An object's body, about how long it is, and the words that made it."""
+    """An object's body, about how long it is, and the words that made it.
+
+    `compressed` counts the compressed bytes of a stream; None where it was not compressed, or is known to be smaller.
+    """
 
     body: bytes | Iterable[bytes]
     size_hint: int
     applied: tuple[Word, ...]
+    compressed: Tally | None = None
 
 
 @frozen
 class Coder:
-    """`level` is that of zstd."""
+    """`level` is that of zstd, `chunk_size` in plaintext bytes of an encrypted chunk; `entropy` gives random bytes.
+
+    Without `keys`, nothing may ask for encrypt.
+    """
 
     level: int
+    keys: Keyring | None
+    chunk_size: int
+    entropy: Callable[[int], bytes] = field(repr=False)
 
-    def whole(self, asked: tuple[Word, ...], data: bytes) -> Encoded:
-        """A content that is in memory."""
-        if Word.COMPRESS not in asked:
-            return Encoded(data, len(data), asked)
-        smaller = compress(data, self.level)
-        if len(smaller) >= len(data):
-            return Encoded(data, len(data), without_compression(asked))
-        return Encoded(smaller, len(smaller), asked)
+    def whole(self, asked: tuple[Word, ...], data: bytes, key: str) -> Encoded:
+        """A content that is in memory, for the object `key`."""
+        encoded = Encoded(data, len(data), without_compression(asked))
+        if Word.COMPRESS in asked and len(smaller := compress(data, self.level)) < len(data):
+            encoded = Encoded(smaller, len(smaller), asked)
+        return self._sealed(encoded, key)
 
-    def stream(self, asked: tuple[Word, ...], chunks: Iterator[bytes], size: int) -> Encoded:
+    def stream(self, asked: tuple[Word, ...], chunks: Iterator[bytes], size: int, key: str) -> Encoded:
         """A content of `size` bytes that passes by. Its beginning decides whether compression is worth trying."""
+        return self._sealed(self._maybe_compressed(asked, chunks, size), key)
+
+    def labels(self, asked: tuple[Word, ...], labels: Mapping[str, str], key: str) -> Mapping[str, str]:
+        """The user metadata for the object `key`."""
+        if not {Word.ENCRYPT, Word.HASH_NAMES}.intersection(asked):
+            return labels
+        return seal_labels(labels, self.keys.labels, key, self.entropy(NONCE_BYTES)) if self.keys and labels else {}
+
+    def _maybe_compressed(self, asked: tuple[Word, ...], chunks: Iterator[bytes], size: int) -> Encoded:
         if Word.COMPRESS not in asked:
             return Encoded(chunks, size, asked)
         sample = _sample(chunks)
         rest = chain(sample, chunks)
         if not shrinks(b"".join(sample)[:SAMPLE_BYTES], self.level):
             return Encoded(rest, size, without_compression(asked))
-        return Encoded(compressed(rest, size, self.level), size, asked)
+        tally = Tally(compressed(rest, size, self.level))
+        return Encoded(tally, size, asked, tally)
+
+    def _sealed(self, encoded: Encoded, key: str) -> Encoded:
+        if Word.ENCRYPT not in encoded.applied:
+            return encoded
+        keys, nonce = self._needed_keys(), self.entropy(NONCE_BYTES)
+        header = CipherHeader(KIND, encoded.applied, Place(keys.repository, key), self.chunk_size)
+        body = encoded.body
+        sealed = (
+            encrypt_bytes(body, keys.streams, header, nonce)
+            if isinstance(body, bytes)
+            else encrypt_stream(body, keys.streams, header, nonce)
+        )
+        return evolve(encoded, body=sealed, size_hint=sealed_size(encoded.size_hint, header))
+
+    def _needed_keys(self) -> Keyring:
+        if self.keys is None:
+            raise PasswordMissing("encrypt was asked for, and there are no keys")
+        return self.keys
 
 
 def without_compression(words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -63,18 +118,30 @@ def _sample(chunks: Iterator[bytes]) -> list[bytes]:
     return sample
 
 
-def decoded(entry: Entry, ref: ObjectRef, body: Iterable[bytes]) -> Iterator[bytes]:
-    """A file's content from its object's body. Raises DamagedObject or UnsupportedFormat, naming path and object."""
+# --- back --------------------------------------------------------------------------------------------------------
+
+
+def decoded(entry: Entry, ref: ObjectRef, body: Iterable[bytes], keys: Keychain) -> Iterator[bytes]:
+    """A file's content from its object's body. An object that was cut off shows only at its end.
+
+    Raises DamagedObject or UnsupportedFormat, naming path and object, and WrongPassword.
+    """
     name = f"{entry.path} ({ref.key} version {ref.version_id})"
-    missing = frozenset(ref.applied) - CAN_DO
-    if ref.format != 2 or missing:
-        raise UnsupportedFormat(
-            f"{name} is stored as format {ref.format} with {' '.join(ref.applied) or 'no pipeline'}, "
-            "which this version of rrbackup cannot undo",
-            hint="use a newer version of rrbackup",
-        )
-    whole = _of_size(body, ref.stored_size, name)
-    return decompressed(whole, entry.size, name) if Word.COMPRESS in ref.applied else whole
+    whole = body if ref.stored_size == NOT_RECORDED else _of_size(body, ref.stored_size, name)
+    if ref.format == format1.FORMAT:
+        return read_file(whole, keys.unlock_old, name)
+    if ref.format != format2.FORMAT:
+        raise UnsupportedFormat(f"{name} is stored as format {ref.format}", hint="use a newer version of rrbackup")
+    plain = _decrypted(ref, whole, keys, name) if Word.ENCRYPT in ref.applied else iter(whole)
+    return decompressed(plain, entry.size, name) if Word.COMPRESS in ref.applied else plain
+
+
+def _decrypted(ref: ObjectRef, body: Iterable[bytes], keys: Keychain, name: str) -> Iterator[bytes]:
+    keyring = keys.keyring()
+    opened = open_stream(body, keyring.streams, KIND, Place(keyring.repository, ref.key), name)
+    if opened.header.pipeline != ref.applied:
+        raise DamagedObject(f"{name} was stored with another pipeline than the commit says: it was exchanged")
+    return opened.content
 
 
 def _of_size(body: Iterable[bytes], size: int, name: str) -> Iterator[bytes]:

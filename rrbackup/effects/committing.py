@@ -1,19 +1,23 @@
 """Running a transaction: a backup's commit, or a collection of garbage, and what is remembered of it."""
 
+import secrets
+
 from attrs import frozen
 
-from rrbackup.effects.client import Client, repository_of
+from rrbackup.effects.client import Client
 from rrbackup.effects.coding import Coder
+from rrbackup.effects.opening import rules_of
 from rrbackup.effects.runner import run
 from rrbackup.effects.settling import Rest, try_store
 from rrbackup.effects.transfer import BackupTransfer, Options, Source
 from rrbackup.errors import StalePlan, TransactionLost
 from rrbackup.events import OnEvent, Published
 from rrbackup.pure import collection, commit
+from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.manifest import fold_links, stamped
 from rrbackup.pure.model import Link, LocalManifest, VersionRef
 from rrbackup.pure.outcomes import FileResult
-from rrbackup.pure.plan import BackupPlan, catalogue
+from rrbackup.pure.plan import BackupPlan, with_keys
 
 
 @frozen
@@ -33,8 +37,9 @@ def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalMan
     if plan.empty:
         client.local.save(manifest)
         return Committed()
+    plan = with_keys(plan, rules_of(client.config, client.keys.opened))
     claim = try_store(client, rest.claim)
-    job = commit.Job(client.signature(), repository_of(rest.head), plan, claim, deletes=client.deletes)
+    job = commit.Job(client.signature(), client.repository_of(rest.head), plan, claim, deletes=client.deletes)
     world = client.world(_transfer(client, manifest, on_event))
     end = run(commit.begin(job), commit.next_effect, commit.advance, world)
     assert isinstance(end, commit.Ended)
@@ -43,11 +48,12 @@ def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalMan
 
 def _transfer(client: Client, manifest: LocalManifest, on_event: OnEvent) -> BackupTransfer:
     config = client.config
+    coder = Coder(config.compress_level, client.keys.opened, config.chunk_size, secrets.token_bytes)
     return BackupTransfer(
         client.store,
         Source(config.base(), config.follow_symlinks),
         catalogue(manifest.entries),
-        Options(Coder(config.compress_level), client.threads, config.s3.storage_class if config.s3 else None),
+        Options(coder, client.threads, config.s3.storage_class if config.s3 else None),
         client.local.note_receipt,
         on_event,
     )
@@ -69,7 +75,9 @@ def _concluded(
 
 def collect(client: Client, rest: Rest, only: frozenset[VersionRef] | None) -> tuple[VersionRef, ...]:
     """Delete what no diff refers to, of everything or of `only`. Raises TransactionLost if another client came."""
-    job = collection.Job(client.signature(), repository_of(rest.head), rest.head, try_store(client, rest.claim), only)
+    job = collection.Job(
+        client.signature(), client.repository_of(rest.head), rest.head, try_store(client, rest.claim), only
+    )
     end = run(collection.begin(job), collection.next_effect, collection.advance, client.world())
     assert isinstance(end, collection.Ended)
     client.local.drop_journal()

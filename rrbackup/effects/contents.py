@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Condition
 
+from rrbackup.pure.dedup import DedupKey
 from rrbackup.pure.model import ObjectRef
-from rrbackup.pure.plan import DedupKey
 
 
 class Contents:

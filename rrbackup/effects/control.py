@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from attrs import frozen
 
+from rrbackup.effects.history import FETCH_THREADS, History
 from rrbackup.effects.single_writer import SingleWriter
-from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, list_exact
-from rrbackup.errors import ConditionFailed, HeadDeleted, ObjectMissing, OutcomeUnknown
-from rrbackup.pure import chain, format2
+from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, Store, list_exact
+from rrbackup.errors import ConditionFailed, ConfigError, ObjectMissing, OutcomeUnknown
+from rrbackup.pure import claims, format1, format2
+from rrbackup.pure.format1_object import Unlock, is_format1, locked_old, read_metadata
 from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.model import (
     Claim,
@@ -20,12 +22,10 @@ from rrbackup.pure.model import (
     UnfinishedUpload,
     VersionId,
     VersionRef,
+    Word,
 )
 from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, Refused, Unclear, Wrote
 
-PREFETCH_FROM = 4
-"""From so many diffs on, listing and fetching side by side beats following parents one by one."""
-FETCH_THREADS = 16
 WALK_FROM = 1_000
 """From so many keys on, a walk over all of their versions is tried before they are listed one by one."""
 APPEND_TRIES = 50
@@ -48,11 +48,16 @@ class Control:
     checked by reading instead.
     """
 
-    def __init__(self, store: Store, names: ObjectNames, framing: Framing = PLAIN) -> None:
+    def __init__(
+        self, store: Store, names: ObjectNames, framing: Framing = PLAIN, unlock_old: Unlock = locked_old
+    ) -> None:
         self.store = store
         self.names = names
         self.framing = framing
         self.single_writer = False
+        self._unlock_old = unlock_old
+        self._history = History(store, names.manifest, names.files, framing, unlock_old)
+        self._head_encrypted = False
 
     # --- head and chain ----------------------------------------------------------------------------------------
 
@@ -61,85 +66,39 @@ class Control:
 
         Raises HeadDeleted if there are versions below a delete marker.
         """
-        try:
-            if known is not None and self.store.head(self.names.manifest).version_id == known.version_id:
-                return known
-            return self._current_link().head
-        except ObjectMissing:
-            self._check_never_written()
-            return None
-
-    def _current_link(self) -> Link:
-        fetched = self.store.get(self.names.manifest)
-        return self._link(fetched.info.version_id, fetched.info.etag, fetched.body)
-
-    def _check_never_written(self) -> None:
-        """Nothing at the manifest object is not the same as an empty repository."""
-        versions = list(list_exact(self.store, self.names.manifest))
-        if any(not version.marker for version in versions):
-            markers = ", ".join(version.version_id for version in versions if version.marker) or "unknown"
-            raise HeadDeleted(
-                f"{self.names.manifest} in {self.store.describe()} was deleted: "
-                f"its versions are still there, below the delete marker {markers}",
-                hint="nothing is lost: delete that delete marker (by its version id) and run again",
-            )
-
-    def _fetch_link(self, version_id: VersionId) -> Link:
-        try:
-            fetched = self.store.get(self.names.manifest, version_id)
-        except ObjectMissing as error:
-            raise ObjectMissing(
-                f"the diff {version_id} is missing from {self.names.manifest}: the history before it is lost",
-                hint="look for a life-cycle rule that expires old versions of the manifest object, and remove it",
-            ) from error
-        return self._link(version_id, fetched.info.etag, fetched.body)
-
-    def _link(self, version_id: VersionId, etag: str, body: bytes) -> Link:
-        diff = format2.decode_diff(body, f"{self.names.manifest} version {version_id}", self.framing)
-        return Link(version_id, etag, format2.sha256_hex(body), diff)
+        head = self._history.read_head(known)
+        self._head_encrypted = head is not None and head.encrypted
+        return head
 
     def read_chain(self, after: int) -> tuple[Link, ...]:
         """The diffs from the current head back to, and without, sequence `after`, newest first.
 
         Raises DamagedChain, DamagedObject or ObjectMissing if it has a gap.
         """
-        try:
-            head = self._current_link()
-        except ObjectMissing:
-            self._check_never_written()
-            return ()
-        return chain.walk(head.version_id, after, self._fetcher(head, after))
-
-    def _fetcher(self, head: Link, after: int) -> Callable[[VersionId], Link]:
-        links = {head.version_id: head}
-        missing = head.diff.sequence - after - 1
-        if missing >= PREFETCH_FROM:
-            links.update((link.version_id, link) for link in self._prefetch(missing))
-        return lambda version_id: links.get(version_id) or self._fetch_link(version_id)
-
-    def _prefetch(self, count: int) -> Iterable[Link]:
-        """The `count` versions below the current one; which of them form the chain is for others to say."""
-        wanted: list[VersionId] = []
-        for version in list_exact(self.store, self.names.manifest):
-            if not version.marker:
-                wanted.append(version.version_id)
-            if len(wanted) > count:
-                break
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
-            yield from pool.map(self._fetch_link, wanted[1:])
+        links = self._history.read_chain(after)
+        self._head_encrypted = self._head_encrypted or any(link.encrypted for link in links)
+        return links
 
     def read_references(self) -> frozenset[VersionRef]:
         """All versions that any version of the manifest object refers to, in the chain or not.
 
         Raises if a single one cannot be read: then nothing may be deleted.
         """
-        versions = [v.version_id for v in list_exact(self.store, self.names.manifest) if not v.marker]
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
-            diffs = pool.map(lambda version_id: self._fetch_link(version_id).diff, versions)
-            return frozenset(ref for diff in diffs for ref in references(diff))
+        return self._history.read_references()
+
+    def check_may_publish(self) -> None:
+        """Raise ConfigError where a diff would be stored with less encryption than the one before it."""
+        if self._head_encrypted and Word.ENCRYPT not in self.framing.words:
+            raise ConfigError(
+                "meta_pipeline",
+                ["has no encrypt, but the commits in the repository are encrypted"],
+                hint="add encrypt to meta_pipeline: an unencrypted commit on top of encrypted ones counts as forged",
+            )
 
     def publish(self, diff: Diff, expect: Expect) -> Wrote | Refused | Unclear:
-        return self._write(self.names.manifest, format2.encode_diff(diff, self.framing), expect)
+        """Raises ConfigError like `check_may_publish`, before anything is sent."""
+        self.check_may_publish()
+        return self._write(self.names.manifest, format2.encode_diff(diff, self.framing.at(self.names.manifest)), expect)
 
     # --- claim -------------------------------------------------------------------------------------------------
 
@@ -148,7 +107,7 @@ class Control:
             fetched = self.store.get(self.names.claim)
         except ObjectMissing:
             return SeenClaim()
-        record = format2.decode_claim(fetched.body, self.names.claim, self.framing)
+        record = self._decode_claim(fetched, self.names.claim)
         self.single_writer = record.conditional_writes is False
         return SeenClaim(record, fetched.info.etag, fetched.info.version_id)
 
@@ -157,10 +116,19 @@ class Control:
             fetched = self.store.get(self.names.claim, version_id)
         except ObjectMissing:
             return None
-        return format2.decode_claim(fetched.body, f"{self.names.claim} version {version_id}", self.framing).keys
+        return self._decode_claim(fetched, f"{self.names.claim} version {version_id}").keys
+
+    def _decode_claim(self, fetched: Fetched, name: str) -> Claim:
+        if not is_format1(fetched.body):
+            return format2.decode_claim(fetched.body, name, self.framing.at(self.names.claim))
+        keys = format1.decode_gc_log(read_metadata(fetched.body, self._unlock_old, name), self.names.files, name)
+        return claims.of_old_client(keys, fetched.info.last_modified_ns)
 
     def write_claim(self, record: Claim, expect: Expect) -> Wrote | Refused | Unclear:
-        return self._write(self.names.claim, format2.encode_claim(record, self.framing), expect)
+        return self._write(self.names.claim, self.encode_claim(record), expect)
+
+    def encode_claim(self, record: Claim) -> bytes:
+        return format2.encode_claim(record, self.framing.at(self.names.claim))
 
     @property
     def _writer(self) -> Store:
@@ -173,7 +141,7 @@ class Control:
             return Refused()
         except OutcomeUnknown:
             return Unclear()
-        return Wrote(stored.version_id, stored.etag, format2.sha256_hex(body))
+        return Wrote(stored.version_id, stored.etag, format2.sha256_hex(body), Word.ENCRYPT in self.framing.words)
 
     # --- garbage list --------------------------------------------------------------------------------------------
 
@@ -183,7 +151,13 @@ class Control:
             fetched = self.store.get(self.names.garbage)
         except ObjectMissing:
             return (), None
-        return format2.decode_garbage(fetched.body, self.names.garbage, self.framing), fetched.info.etag
+        return self._decode_garbage(fetched.body), fetched.info.etag
+
+    def _decode_garbage(self, body: bytes) -> tuple[VersionRef, ...]:
+        name = self.names.garbage
+        if is_format1(body):
+            return format1.decode_garbage(read_metadata(body, self._unlock_old, name), name)
+        return format2.decode_garbage(body, name, self.framing.at(name))
 
     def append_garbage(self, refs: tuple[VersionRef, ...]) -> None:
         """Add versions to the garbage list; nothing is lost when two clients append at once."""
@@ -200,8 +174,9 @@ class Control:
             if edited == listed:
                 return
             condition: Condition = IfAbsent() if etag is None else IfMatch(etag)
+            body = format2.encode_garbage(edited, self.framing.at(self.names.garbage))
             try:
-                self._writer.put(self.names.garbage, format2.encode_garbage(edited, self.framing), condition=condition)
+                self._writer.put(self.names.garbage, body, condition=condition)
             except (ConditionFailed, OutcomeUnknown):
                 continue
             return
@@ -240,10 +215,6 @@ class Control:
     def abort_uploads(self, uploads: Iterable[UnfinishedUpload]) -> None:
         for upload in uploads:
             self.store.abort_upload(upload)
-
-
-def references(diff: Diff) -> Iterable[VersionRef]:
-    return (change.entry.object.ref for change in diff.changes if change.entry.object is not None)
 
 
 def _common_prefix(keys: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from threading import Lock
 
 from rrbackup.effects.coding import decoded
+from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.restore import FileWriter, Target
 from rrbackup.effects.store import Store
 from rrbackup.errors import (
@@ -23,7 +24,7 @@ from rrbackup.errors import (
     UnsupportedFormat,
 )
 from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
-from rrbackup.pure.model import Entry, EntryType, ObjectRef, Problem, ProblemKind, VersionRef
+from rrbackup.pure.model import NOT_RECORDED, Entry, EntryType, ObjectRef, Problem, ProblemKind, VersionRef
 
 READ_TRIES = 3
 UNAVAILABLE_LIMIT = 5
@@ -39,10 +40,11 @@ _KINDS: dict[type[RRBackupError], ProblemKind] = {
 
 
 class Restorer:
-    """Writes entries below one target."""
+    """Writes entries below one target. `bytes_written` counts the content of the files that were finished."""
 
-    def __init__(self, store: Store, target: Target, on_event: OnEvent, threads: int) -> None:
+    def __init__(self, store: Store, keys: Keychain, target: Target, on_event: OnEvent, threads: int) -> None:
         self._store = store
+        self._keys = keys
         self._target = target
         self._on_event = on_event
         self._threads = threads
@@ -50,6 +52,7 @@ class Restorer:
         self._problems: list[Problem] = []
         self._unavailable = 0
         self._stopped = False
+        self.bytes_written = 0
 
     def restore(self, entries: Sequence[Entry]) -> tuple[Problem, ...]:
         """Folders first, then files and links, and at the end the times of the folders, deepest first."""
@@ -88,7 +91,7 @@ class Restorer:
 
     def _open(self, entry: Entry, stack: ExitStack) -> "_Copy | None":
         writers: list[FileWriter] = []
-        self._guarded(entry, lambda: writers.append(stack.enter_context(self._target.file(entry.path))))
+        self._guarded(entry, lambda: writers.append(stack.enter_context(self._target.file(entry.path, entry.mode))))
         return _Copy(entry, writers[0]) if writers else None
 
     def _fill(self, copies: Sequence["_Copy"]) -> None:
@@ -104,17 +107,23 @@ class Restorer:
             self._fail_all(copies, error)
 
     def _fetch(self, copies: Sequence["_Copy"]) -> None:
-        first = copies[0].entry
-        for data in content_of(self._store, first):
+        first, written = copies[0].entry, 0
+        for data in content_of(self._store, self._keys, first):
             if self._stopped:
                 return
             for copy in copies:
                 if not copy.failed:
                     copy.failed = not self._guarded(copy.entry, partial(copy.writer.write, data))
+            written += len(data)
             self._emit(BytesMoved(first.path, len(data)))
         for copy in copies:
             if not copy.failed and self._guarded(copy.entry, copy.commit):
-                self._emit(FileDone(copy.entry.path, copy.entry.size, uploaded=False))
+                self._finished(copy.entry, written)
+
+    def _finished(self, entry: Entry, size: int) -> None:
+        with self._lock:
+            self.bytes_written += size
+        self._emit(FileDone(entry.path, size, uploaded=False))
 
     # --- problems ----------------------------------------------------------------------------------------------
 
@@ -162,20 +171,20 @@ def by_object(entries: Iterable[Entry]) -> list[list[Entry]]:
     return list(groups.values())
 
 
-def content_of(store: Store, entry: Entry) -> Iterator[bytes]:
+def content_of(store: Store, keys: Keychain, entry: Entry) -> Iterator[bytes]:
     """A file's content, checked against the entry's size and SHA-256 before the last bytes are given out.
 
-    Raises DamagedObject, ObjectMissing, UnsupportedFormat or StoreUnavailable.
+    Raises DamagedObject, ObjectMissing, UnsupportedFormat, StoreUnavailable or WrongPassword.
     """
     digest, count = hashlib.sha256(), 0
     held = b""
-    for data in _body(store, entry):
+    for data in _body(store, keys, entry):
         digest.update(data)
         count += len(data)
         if held:
             yield held
         held = data
-    if count != entry.size or digest.hexdigest() != entry.sha256:
+    if entry.size not in (count, NOT_RECORDED) or digest.hexdigest() != entry.sha256:
         raise _not_the_content(entry)
     if held:
         yield held
@@ -189,10 +198,10 @@ def _not_the_content(entry: Entry) -> DamagedObject:
     )
 
 
-def _body(store: Store, entry: Entry) -> Iterator[bytes]:
+def _body(store: Store, keys: Keychain, entry: Entry) -> Iterator[bytes]:
     if entry.object is None:
         return iter(())
-    return decoded(entry, entry.object, _resumed(store, entry.object))
+    return decoded(entry, entry.object, _resumed(store, entry.object), keys)
 
 
 def _resumed(store: Store, ref: ObjectRef) -> Iterator[bytes]:

@@ -18,13 +18,24 @@ from rrbackup.errors import (
     DamagedObject,
     ObjectMissing,
     OutcomeUnknown,
+    RepositoryError,
     RRBackupError,
     TransactionLost,
     UsageError,
 )
 from rrbackup.pure.keys import KEY_BYTES, NONCE_BYTES, Keyring
 from rrbackup.pure.model import RepositoryId, VersionId, VersionRef
-from rrbackup.pure.salt_record import MODERATE, SALT_BYTES, Cost, Kdf, check_cost, open_record, read_record, seal_record
+from rrbackup.pure.salt_record import (
+    MODERATE,
+    SALT_BYTES,
+    Cost,
+    Kdf,
+    check_cost,
+    is_old_salt,
+    open_record,
+    read_record,
+    seal_record,
+)
 
 _ARGON2_VERSION = 0x13
 _LANES = 1
@@ -72,15 +83,17 @@ def open_keyring(store: Store, name: str, password: str, *, derive: Derive = der
     Raises WrongPassword, DamagedObject, UnsupportedFormat (also for the salt of rrbackup 1.0), and ObjectMissing where
     there is no salt object.
     """
-    return _opened(store.get(name).body, _described(store, name), password, derive)
+    return open_salt(store.get(name).body, described(store, name), password, derive)
 
 
-def _opened(body: bytes, where: str, password: str, derive: Derive) -> Keyring:
+def open_salt(body: bytes, where: str, password: str, derive: Derive = derive) -> Keyring:
+    """The keys in a salt object that has been read; `where` names it. Raises like `open_keyring`."""
     record = read_record(body, where)
     return open_record(record, derive(password, record.kdf), where)
 
 
-def _described(store: Store, name: str) -> str:
+def described(store: Store, name: str) -> str:
+    """The salt object, for messages."""
     return f"{name} in {store.describe()}"
 
 
@@ -105,12 +118,12 @@ def create_keyring(
     """
     check_cost(cost)
     if (found := _current(store, name)) is not None:
-        return _opened(found.body, _described(store, name), password, derive)
+        return open_salt(found.body, described(store, name), password, derive)
     _refuse_deleted(store, name)
-    keyring = Keyring(repository, entropy(KEY_BYTES))
+    keyring = new_keyring(repository, entropy=entropy)
     body = _sealed(keyring, password, cost, derive, entropy)
     lying = _put(store, name, body, IfAbsent())
-    return keyring if lying.body == body else _opened(lying.body, _described(store, name), password, derive)
+    return keyring if lying.body == body else open_salt(lying.body, described(store, name), password, derive)
 
 
 def _sealed(keyring: Keyring, password: str, cost: Cost, derive: Derive, entropy: Callable[[int], bytes]) -> bytes:
@@ -122,9 +135,90 @@ def _refuse_deleted(store: Store, name: str) -> None:
     older = [listed for listed in list_exact(store, name) if not listed.marker]
     if older:
         raise DamagedObject(
-            f"{_described(store, name)} was deleted: its {len(older)} versions lie under a delete marker",
+            f"{described(store, name)} was deleted; versions of it lie under the delete marker: {len(older)}",
             hint=f"nothing stored opens with other keys: go back with repair --salt {older[0].version_id}",
         )
+
+
+def new_keyring(
+    repository: RepositoryId, format1: bytes | None = None, entropy: Callable[[int], bytes] = secrets.token_bytes
+) -> Keyring:
+    """A master key that was never used; `format1` is kept with it."""
+    return Keyring(repository, entropy(KEY_BYTES), format1)
+
+
+def upgrade_keyring(
+    store: Store,
+    name: str,
+    password: str,
+    fresh: Keyring,
+    *,
+    cost: Cost = MODERATE,
+    derive: Derive = derive,
+    entropy: Callable[[int], bytes] = secrets.token_bytes,
+) -> Keyring:
+    """Replace the bare salt of rrbackup 1.0 by `fresh`, which holds the key of what 1.0 encrypted.
+
+    Another client may have done it meanwhile: the answer then has that client's keys. Raises as `create_keyring`.
+    """
+    check_cost(cost)
+    before = store.get(name)
+    if not is_old_salt(before.body):
+        return open_salt(before.body, described(store, name), password, derive)
+    body = _sealed(fresh, password, cost, derive, entropy)
+    lying = _put(store, name, body, IfMatch(before.info.etag))
+    return fresh if lying.body == body else open_salt(lying.body, described(store, name), password, derive)
+
+
+# --- going back ------------------------------------------------------------------------------------------------
+
+
+@frozen
+class SaltVersion:
+    """A version of the salt object. `current`: it is the one that counts. `opens`: the password at hand opens it."""
+
+    version_id: VersionId
+    current: bool
+    opens: bool
+
+
+def salt_versions(store: Store, name: str, password: str, *, derive: Derive = derive) -> tuple[SaltVersion, ...]:
+    """All versions of the salt object, newest first. Each costs a derivation of the key."""
+    current = _current(store, name)
+    listed = [version.version_id for version in list_exact(store, name) if not version.marker]
+    return tuple(
+        SaltVersion(
+            version_id,
+            current is not None and current.info.version_id == version_id,
+            _opens(store.get(name, version_id).body, password, derive),
+        )
+        for version_id in listed
+    )
+
+
+def _opens(body: bytes, password: str, derive: Derive) -> bool:
+    try:
+        open_salt(body, "", password, derive)
+    except RepositoryError:
+        return False
+    return True
+
+
+def restore_salt(
+    store: Store, name: str, version_id: VersionId, password: str, *, derive: Derive = derive
+) -> VersionId:
+    """Put an earlier version of the salt object on top again; the new version id.
+
+    Raises like `open_keyring` where the password does not open that version: nothing is written then. ObjectMissing
+    where there is no such version, TransactionLost where another client changed the object meanwhile.
+    """
+    body = store.get(name, version_id).body
+    open_salt(body, f"{described(store, name)} version {version_id}", password, derive)
+    current = _current(store, name)
+    lying = _put(store, name, body, IfAbsent() if current is None else IfMatch(current.info.etag))
+    if lying.body != body:
+        raise TransactionLost(f"another client changed {described(store, name)} at the same time")
+    return lying.version_id
 
 
 # --- changing the password ---------------------------------------------------------------------------------------
@@ -163,14 +257,14 @@ def change_password(
     """
     check_cost(cost)
     before = store.get(name)
-    keyring = _opened(before.body, _described(store, name), old, derive)
+    keyring = open_salt(before.body, described(store, name), old, derive)
     # listed before the write: nothing that can fail stands between the change and its report
     replaced = tuple(listed.ref for listed in list_exact(store, name) if not listed.marker)
     body = _sealed(keyring, new, cost, derive, entropy)
     lying = _put(store, name, body, IfMatch(before.info.etag))
     if lying.body != body:
         raise TransactionLost(
-            f"another client changed {_described(store, name)} at the same time: its password is the valid one"
+            f"another client changed {described(store, name)} at the same time: its password is the valid one"
         )
     return PasswordChanged(lying.version_id, replaced)
 
@@ -197,9 +291,9 @@ def _put(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) ->
         except (ConditionFailed, OutcomeUnknown):
             found = _current(store, name)
         if not _still_meets(found, condition):
-            return _settled(found, _described(store, name))
+            return _settled(found, described(store, name))
     raise OutcomeUnknown(
-        f"{_described(store, name)} was not written, or may be written yet",
+        f"{described(store, name)} was not written, or may be written yet",
         hint="run again; if the password was to be changed, try the old one and then the new one",
     )
 

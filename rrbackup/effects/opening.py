@@ -1,17 +1,26 @@
-"""From a configuration to the things that it names: store, object names, rules."""
+"""From a configuration to the things that it names: store, object names, rules, where the password is."""
 
-from rrbackup.config import Config
-from rrbackup.effects.coding import CAN_DO
+import os
+from collections.abc import Callable
+from functools import partial
+
+from rrbackup.config import Config, CryptoSettings
 from rrbackup.effects.control import ObjectNames
 from rrbackup.effects.directory import DirectoryStore
+from rrbackup.effects.keychain import FindPassword
+from rrbackup.effects.passwords import PasswordSources, find_password
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.store import Store
-from rrbackup.errors import ConfigError
 from rrbackup.pure.filters import Filters
+from rrbackup.pure.keys import Keyring, hashed_name
 from rrbackup.pure.model import PathText, Word
-from rrbackup.pure.names import hashed_key, object_key
+from rrbackup.pure.names import hashed_key, object_key, plain_digest
 from rrbackup.pure.pipeline import pipeline_for
 from rrbackup.pure.plan import Rules
+from rrbackup.pure.salt_record import Cost
+
+Ask = Callable[[bool], str]
+"""Asks a person for the password; True: for a new one, so twice."""
 
 
 def store_of(config: Config, threads: int) -> Store:
@@ -44,44 +53,44 @@ def names_of(config: Config) -> ObjectNames:
     )
 
 
-def rules_of(config: Config) -> Rules:
-    """What `config` says about paths. Its pipelines must be ones that can be carried out."""
+def rules_of(config: Config, keys: Keyring | None, *, reprocess: bool = False) -> Rules:
+    """What `config` says about paths. Names are hashed under `keys`; None is for those who have no password."""
     prefix_length = len(config.s3.prefix.encode()) + 1 if config.s3 and config.s3.prefix else 0
-
-    def words(path: str) -> tuple[Word, ...] | None:
-        return _possible(config, path, pipeline_for(config.rules, path))
+    digest = partial(hashed_name, keys.names) if keys else plain_digest
 
     def key(path: PathText, asked: tuple[Word, ...]) -> str:
         if Word.HASH_NAMES in asked:
-            return hashed_key(config.remote_base_path, path)
-        return object_key(config.remote_base_path, path, prefix_length)
+            return hashed_key(config.remote_base_path, path, digest)
+        return object_key(config.remote_base_path, path, prefix_length, digest)
 
     return Rules(
         ignore=Filters.of(config.ignore_files),
         skip_delete=Filters.of(config.skip_delete),
-        words=words,
+        words=partial(pipeline_for, config.rules),
         key=key,
         detection=config.change_detection,
+        reprocess=reprocess,
     )
 
 
-def check_metadata_pipeline(config: Config) -> None:
-    """Raise ConfigError if diffs were to be stored with less than `meta_pipeline` asks for."""
-    missing = [word for word in config.meta_pipeline if word not in CAN_DO]
-    if missing:
-        raise _not_built(config, f"meta_pipeline asks for {' and '.join(missing)}")
+# --- passwords and keys ----------------------------------------------------------------------------------------
 
 
-def _possible(config: Config, path: str, words: tuple[Word, ...] | None) -> tuple[Word, ...] | None:
-    missing = [word for word in words or () if word not in CAN_DO or (word is Word.HASH_NAMES and config.password)]
-    if missing:
-        raise _not_built(config, f"file_pipeline asks for {' and '.join(missing)} for {path}")
-    return words
-
-
-def _not_built(config: Config, what: str) -> ConfigError:
-    return ConfigError(
-        config.loaded_from or "given in code",
-        [f"{what}, which this version of rrbackup cannot do yet"],
-        hint="nothing is ever stored with less than was asked for, so nothing was backed up",
+def find_password_of(config: Config, ask: Ask | None) -> FindPassword:
+    """Looks for the password where `config` says, then in the environment; last, `ask` is called."""
+    crypto = config.crypto or CryptoSettings()
+    sources = PasswordSources(
+        crypto.crypt_password,
+        config.password_file_path(),
+        crypto.crypt_password_command,
     )
+
+    def find(new: bool) -> str | None:
+        return find_password(sources, os.environ, None if ask is None else partial(ask, new))
+
+    return find
+
+
+def cost_of(config: Config) -> Cost:
+    crypto = config.crypto or CryptoSettings()
+    return Cost(crypto.kdf_passes, crypto.kdf_memory)

@@ -27,7 +27,10 @@ class PasswordSources:
 
 
 def find_password(
-    sources: PasswordSources, environment: Mapping[str, str], prompt: Callable[[], str] | None
+    sources: PasswordSources,
+    environment: Mapping[str, str],
+    prompt: Callable[[], str] | None,
+    variable: str = ENVIRONMENT,
 ) -> str | None:
     """The password, or None where there is no source of one. `prompt` is None where there is no terminal.
 
@@ -36,11 +39,11 @@ def find_password(
     if sources.text is not None:
         return _checked(sources.text, "crypto.crypt_password")
     if sources.file is not None:
-        return _checked(_from_file(sources.file), "crypto.crypt_password_file")
+        return _checked(_from_file(sources.file), f"the file {sources.file}")
     if sources.command is not None:
         return _checked(_from_command(sources.command), "crypto.crypt_password_command")
-    if ENVIRONMENT in environment:
-        return _checked(environment[ENVIRONMENT], ENVIRONMENT)
+    if variable in environment:
+        return _checked(environment[variable], variable)
     return _checked(prompt(), "the terminal") if prompt is not None else None
 
 
@@ -54,8 +57,8 @@ def _from_file(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"crypto.crypt_password_file: {path} cannot be read: {error.strerror}") from None
-    return _first_line(content, "crypto.crypt_password_file")
+        raise UsageError(f"the password file {path} cannot be read: {error.strerror}") from None
+    return _first_line(content, f"the password file {path}")
 
 
 def _from_command(command: str) -> str:

@@ -1,8 +1,10 @@
 """Observing for a plan: the manifest of the head, the tree on disk, and what lies between them."""
 
+from attrs import frozen
+
 from rrbackup.effects.client import Client
 from rrbackup.effects.filesystem import ScanOptions, scan
-from rrbackup.effects.opening import check_metadata_pipeline, rules_of
+from rrbackup.effects.opening import rules_of
 from rrbackup.errors import BasePathEmpty
 from rrbackup.events import Notice, OnEvent, PlanMade, ProblemFound, Scanning
 from rrbackup.pure.filters import Filters
@@ -39,16 +41,25 @@ def _rebuilt(client: Client, head: HeadRef | None, on_event: OnEvent) -> LocalMa
     return fold_links(LocalManifest(None), client.control.read_chain(0))
 
 
-def plan_backup(client: Client, manifest: LocalManifest, allow_empty: bool, on_event: OnEvent) -> BackupPlan:
+@frozen
+class Wanted:
+    """What was asked for beyond the usual: that an empty base path may empty the manifest, and `Rules.reprocess`."""
+
+    allow_empty: bool = False
+    reprocess: bool = False
+
+
+def plan_backup(client: Client, manifest: LocalManifest, wanted: Wanted, on_event: OnEvent) -> BackupPlan:
     """Scan the tree and compare. Raises SourceError, or ConfigError where a pipeline cannot be carried out."""
-    check_metadata_pipeline(client.config)
+    client.control.check_may_publish()
     scanned, problems = _scan(client, on_event)
-    if not scanned and not problems and manifest.entries and not allow_empty:
+    if not scanned and not problems and manifest.entries and not wanted.allow_empty:
         raise BasePathEmpty(
             f"the base path {client.config.base()} is empty, but the last commit has {len(manifest.entries)} entries",
             hint="is its disk mounted? If everything is meant to be deleted, allow it (--allow-empty)",
         )
-    made = make_plan(manifest.head, manifest.entries, scanned, problems, rules_of(client.config))
+    rules = rules_of(client.config, client.keys.opened, reprocess=wanted.reprocess)
+    made = make_plan(manifest.head, manifest.entries, scanned, problems, rules)
     on_event(PlanMade(len(made.candidates), made.bytes_to_read, made.unchanged))
     return made
 

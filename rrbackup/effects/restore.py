@@ -4,7 +4,7 @@ The rule decided here: every step is taken relative to the descriptor of a folde
 time and never through a link, so no manifest, however hostile, and no link in the target leads out of it. What
 stands under a file's name is replaced in one step (rename), and only once the file is complete. Set-user-id and
 set-group-id bits are not given back to files: owners are not restored, so the bits would lend out the rights of
-whoever restores.
+whoever restores. Permissions that were not recorded are those of any new file.
 """
 
 import errno
@@ -20,12 +20,14 @@ from typing import Self
 
 from rrbackup.effects.folders import FOLDER, Folders, enter_no_link
 from rrbackup.errors import SourceError
-from rrbackup.pure.model import PathText
+from rrbackup.pure.model import NOT_RECORDED, PathText
 from rrbackup.pure.names import path_bytes, unescape
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 _PERMISSIONS = 0o7777
+_PRIVATE = 0o600
+_OF_NEW_FILES = 0o666
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 
 _IN_THE_WAY = {
@@ -38,14 +40,14 @@ _IN_THE_WAY = {
 class FileWriter:
     """A file under a temporary name, which `commit` gives its own. Not to be shared between threads."""
 
-    def __init__(self, folder_fd: int, name: bytes, path: PathText) -> None:
+    def __init__(self, folder_fd: int, name: bytes, path: PathText, permissions: int) -> None:
         self._folder_fd = folder_fd
         self._name = name
         self._path = path
         self._temporary = _temporary_name()
         self._committed = False
         with _naming(path):
-            self._file = FileIO(os.open(self._temporary, _NEW_FILE, 0o600, dir_fd=folder_fd), "wb")
+            self._file = FileIO(os.open(self._temporary, _NEW_FILE, permissions, dir_fd=folder_fd), "wb")
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append to the file. Raises `SourceError`, for instance when the disk is full."""
@@ -57,7 +59,7 @@ class FileWriter:
     def commit(self, mode: int, mtime_ns: int) -> None:
         """Set permissions and modification time (nanoseconds), then put the file in its place."""
         with _naming(self._path):
-            _stamp(self._file.fileno(), mode & ~_SET_ID, mtime_ns)
+            _stamp(self._file.fileno(), mode if mode == NOT_RECORDED else mode & ~_SET_ID, mtime_ns)
             self._file.close()  # some file systems only now say that the disk is full
             _put_in_place(self._folder_fd, self._temporary, self._name)
         self._committed = True
@@ -95,10 +97,13 @@ class Target:
         self._folders.close()
 
     @contextmanager
-    def file(self, path: PathText) -> Iterator[FileWriter]:
-        """A writer for the file at `path`; leaving without `commit` leaves what was there before."""
+    def file(self, path: PathText, mode: int = 0) -> Iterator[FileWriter]:
+        """A writer for the file at `path`; leaving without `commit` leaves what was there before.
+
+        Only its owner can read the file before that, unless `mode` says that its permissions were not recorded.
+        """
         with self._parent(path) as (folder_fd, name):
-            writer = FileWriter(folder_fd, name, path)
+            writer = FileWriter(folder_fd, name, path, _OF_NEW_FILES if mode == NOT_RECORDED else _PRIVATE)
             try:
                 yield writer
             finally:
@@ -152,7 +157,8 @@ def _enter_or_make(parent_fd: int, name: bytes) -> int:
 
 
 def _stamp(fd: int, mode: int, mtime_ns: int) -> None:
-    os.fchmod(fd, mode & _PERMISSIONS)
+    if mode != NOT_RECORDED:
+        os.fchmod(fd, mode & _PERMISSIONS)
     os.utime(fd, ns=(mtime_ns, mtime_ns))
 
 

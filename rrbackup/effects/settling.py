@@ -4,12 +4,13 @@ import time
 
 from attrs import frozen
 
-from rrbackup.effects.client import Client, repository_of
+from rrbackup.effects.client import Client
 from rrbackup.effects.probe import probe_conditional_writes
 from rrbackup.effects.runner import run
+from rrbackup.effects.upgrading import upgrade_keys
 from rrbackup.errors import ClientAtWork, StoreMissing, StoreUnavailable
 from rrbackup.events import Notice, OnEvent
-from rrbackup.pure import claims, format2, recovery, sweep
+from rrbackup.pure import claims, format1, recovery, sweep
 from rrbackup.pure.format2 import JournalContent
 from rrbackup.pure.model import Claim, HeadRef, SeenClaim, TransactionId
 from rrbackup.pure.steps import MustMatch, Wrote
@@ -23,19 +24,36 @@ class Rest:
     claim: SeenClaim
 
 
-def settle(client: Client, take_over: bool, on_event: OnEvent) -> Rest:
-    """Recover what an earlier run left open. Raises ClientAtWork if another client may be at work."""
+@frozen
+class Permissions:
+    """What the user allowed: to end another client's transaction, to continue what rrbackup 1.0 wrote."""
+
+    take_over: bool = False
+    upgrade: bool = False
+
+
+def settle(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
+    """Recover what an earlier run left open.
+
+    Raises ClientAtWork if another client may be at work, UpgradeNeeded if rrbackup 1.0 wrote here, and WrongPassword.
+    """
+    if may.upgrade:
+        upgrade_keys(client)
+    client.unlock(create=True, upgrade=may.upgrade)
     journal = client.local.journal()
     task = recovery.Task(
         who=client.signature(),
-        new_repository=repository_of(None),
+        new_repository=client.repository_of(None),
         dead=journal.transactions,
-        take_over=take_over,
+        take_over=may.take_over,
+        upgrade=may.upgrade,
         deletes=client.deletes,
         known_head=client.local.known_head(),
     )
     facts = run(recovery.begin(task), recovery.next_effect, recovery.advance, client.world())
     assert facts.claim is not None
+    if facts.outdated:
+        raise format1.upgrade_needed(client.store.describe())
     if facts.blocked:
         raise _at_work(facts.claim)
     if facts.victim is not None:
@@ -95,7 +113,7 @@ def try_store(client: Client, claim: SeenClaim) -> SeenClaim:
     found = probe_conditional_writes(
         client.store,
         client.control.names.claim,
-        lambda number: format2.encode_claim(claims.trial(who, number), client.control.framing),
+        lambda number: client.control.encode_claim(claims.trial(who, number)),
         claim.etag,
     )
     client.control.single_writer = not found.conditional
@@ -119,6 +137,7 @@ def observe_head(client: Client) -> HeadRef | None:
     Raises StoreMissing like `settle_or_create`.
     """
     try:
+        client.unlock(create=False)
         return client.control.read_head(client.local.known_head())
     except StoreMissing:
         if not _may_be_created(client):
@@ -126,19 +145,19 @@ def observe_head(client: Client) -> HeadRef | None:
         return None
 
 
-def settle_or_create(client: Client, take_over: bool, on_event: OnEvent) -> Rest:
+def settle_or_create(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
     """Settle, where the first backup creates the folder of a directory store.
 
     A folder that this client has known and that is gone raises StoreMissing: its disk may not be mounted.
     """
     try:
-        return settle(client, take_over, on_event)
+        return settle(client, may, on_event)
     except StoreMissing:
         if not _may_be_created(client):
             raise
     for sentence in client.store.prepare():
         on_event(Notice(sentence))
-    return settle(client, take_over, on_event)
+    return settle(client, may, on_event)
 
 
 def _may_be_created(client: Client) -> bool:

@@ -23,10 +23,11 @@ from rrbackup.effects.store import Store, Stored
 from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
 from rrbackup.pure.compression import WrongSize
+from rrbackup.pure.dedup import DedupKey, dedup_key
 from rrbackup.pure.labels import object_labels
 from rrbackup.pure.model import ObjectRef, Problem, ProblemKind, VersionRef, Word
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
-from rrbackup.pure.plan import Candidate, DedupKey, dedup_key
+from rrbackup.pure.plan import Candidate
 
 SMALL_BYTES = 8 << 20
 """Up to this size a file is read into memory once; also where one PutObject gives way to multipart."""
@@ -181,7 +182,8 @@ class BackupTransfer:
     def _put_whole(self, candidate: Candidate, whole: Whole, attempts: "_Attempts") -> ObjectRef:
         content = whole.content
         labels = object_labels(candidate.path, content.mtime_ns, content.mode, content.sha256)
-        ref = self._put(candidate, self._options.coder.whole(candidate.asked, whole.data), labels, attempts)
+        encoded = self._options.coder.whole(candidate.asked, whole.data, candidate.key)
+        ref = self._put(candidate, encoded, labels, attempts)
         self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
         return ref
 
@@ -192,21 +194,21 @@ class BackupTransfer:
     def _stream(self, candidate: Candidate, reader: SourceReader, attempts: "_Attempts", last: bool) -> Settled | None:
         labels = object_labels(candidate.path, candidate.mtime_ns, candidate.mode, None)
         words = attempts.words if not last else without_compression(attempts.words)
-        encoded = self._options.coder.stream(words, reader.chunks(), reader.size)
+        encoded = self._options.coder.stream(words, reader.chunks(), reader.size, candidate.key)
         try:
             ref = self._put(candidate, encoded, labels, attempts)
         except WrongSize:
             return None
         content = reader.content
-        if not last and not (reader.stable and self._worth_it(ref, content, attempts)):
+        if not last and not (reader.stable and self._worth_it(encoded, content, attempts)):
             attempts.leftovers.append(ref.ref)
             return None
         self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
         return Settled(candidate.path, content, ref, True, problem=None if reader.stable else _changing(candidate))
 
-    def _worth_it(self, ref: ObjectRef, content: Content, attempts: "_Attempts") -> bool:
+    def _worth_it(self, encoded: Encoded, content: Content, attempts: "_Attempts") -> bool:
         """Whether compression shrank the content, if it was applied; otherwise the next attempt goes without."""
-        if Word.COMPRESS not in ref.applied or ref.stored_size < content.size:
+        if encoded.compressed is None or encoded.compressed.count < content.size:
             return True
         attempts.words = without_compression(attempts.words)
         return False
@@ -218,7 +220,7 @@ class BackupTransfer:
             candidate.key,
             encoded.body,
             size_hint=encoded.size_hint,
-            metadata={} if Word.HASH_NAMES in candidate.asked else labels,
+            metadata=self._options.coder.labels(candidate.asked, labels, candidate.key),
             storage_class=self._options.storage_class,
         )
         ref = _object_ref(candidate, stored, encoded.applied)
@@ -230,7 +232,7 @@ class BackupTransfer:
         """Content that needs no object, that the path has already, or that another path has."""
         if content.size == 0:
             return Settled(candidate.path, content, None)
-        previous = candidate.previous
+        previous = None if candidate.anew else candidate.previous
         if previous is not None and previous.object is not None and previous.sha256 == content.sha256:
             return Settled(candidate.path, content, previous.object)
         found = self._contents.find(dedup_key(content.sha256, candidate.asked))

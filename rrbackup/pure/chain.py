@@ -1,12 +1,13 @@
 """The chain of diffs: every link names its parent's version and the SHA-256 of the parent's stored bytes.
 
-Order comes from `sequence` and `parent` alone, never from a clock or from the order of a listing.
+Order comes from `sequence` and `parent` alone, never from a clock or from the order of a listing. Once a diff is
+encrypted, so are all that follow: one that is not was put there by somebody without the password.
 """
 
 from collections.abc import Callable, Sequence
 
 from rrbackup.errors import DamagedChain, NoSuchVersion
-from rrbackup.pure.model import DiffKind, Link, VersionId
+from rrbackup.pure.model import DiffKind, HeadRef, Link, VersionId
 
 Fetch = Callable[[VersionId], Link]
 
@@ -24,6 +25,18 @@ def check_parent(child: Link, parent: Link) -> None:
                 f"the diff {parent.version_id} below {child.version_id} {what}",
                 hint="the manifest object has been tampered with or damaged; do not write to this repository",
             )
+
+    check_encryption(child, parent)
+
+
+def check_encryption(child: Link, parent: Link | HeadRef) -> None:
+    """Raise DamagedChain for a diff that is not encrypted above one that is."""
+    if parent.encrypted and not child.encrypted:
+        raise DamagedChain(
+            f"the diff {child.version_id} is not encrypted, but {parent.version_id} below it is: "
+            "somebody without the password put it there",
+            hint="do not restore from it; delete that version of the manifest object, and find out who may write",
+        )
 
 
 def check_first(link: Link) -> None:

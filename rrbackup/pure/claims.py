@@ -9,6 +9,9 @@ from attrs import evolve, frozen
 
 from rrbackup.pure.model import Claim, ClaimState, HeadRef, SeenClaim, TransactionId
 
+OLD_CLIENT = TransactionId("rrbackup-1.0")
+"""Stands for whatever transaction a client of rrbackup 1.0 has left open: it gave them no ids."""
+
 VERDICT_SERIAL = 1_000
 """The serial of the record after a trial, beyond those that the trial used."""
 
@@ -42,6 +45,11 @@ def taking_over(who: Signature, seen: SeenClaim, head: HeadRef | None) -> Claim:
     victim = seen.open
     assert victim is not None
     return evolve(opening(who, head, (), seen), keys_version=victim.keys_version or seen.version_id)
+
+
+def of_old_client(keys: tuple[str, ...], created_ns: int) -> Claim:
+    """What the gc_log of rrbackup 1.0 amounts to: an open transaction that may write `keys`."""
+    return Claim(OLD_CLIENT, 0, ClaimState.OPEN, "a client of rrbackup 1.0", created_ns, keys=keys)
 
 
 def clearing(who: Signature, after: SeenClaim) -> Claim:

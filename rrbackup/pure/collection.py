@@ -35,6 +35,7 @@ from rrbackup.pure.steps import (
     WriteClaim,
     Wrote,
     expecting,
+    published,
 )
 from rrbackup.pure.sweep import Sweep
 
@@ -147,8 +148,8 @@ def advance(state: State, outcome: Outcome) -> State:
             return Confirming(job)
         case Confirming(job), ClaimSeen(claim):
             return _confirmed(job, claim)
-        case Fencing(job, claim), Wrote(version_id, etag, sha256):
-            return _sweeping(job, claim, Link(version_id, etag, sha256, _fence(job)).head)
+        case Fencing(job, claim), Wrote():
+            return _sweeping(job, claim, published(_fence(job), outcome).head)
         case Fencing(job, claim), Refused() | Unclear():
             return Verifying(job, claim)
         case Verifying(job, claim), ChainSeen(links):

@@ -54,6 +54,7 @@ from rrbackup.pure.steps import (
     WriteClaim,
     Wrote,
     expecting,
+    published,
 )
 from rrbackup.pure.sweep import Sweep
 
@@ -204,7 +205,7 @@ def advance(state: State, outcome: Outcome) -> State:
         case Uploading(job, results, claim), Results(more):
             return _after_reading(job, (*results, *more), claim)
         case Publishing(job, results, claim), Wrote():
-            link = Link(outcome.version_id, outcome.etag, outcome.sha256, _diff(job, results))
+            link = published(_diff(job, results), outcome)
             return _tidy(job, results, claim, Ending(link))
         case Publishing(job, results, claim), Refused() | Unclear():
             return Verifying(job, results, claim)

@@ -89,6 +89,12 @@ def encrypt_bytes(data: bytes, key: bytes, header: CipherHeader, nonce: bytes) -
     return b"".join(encrypt_stream((data,), key, header, nonce))
 
 
+def sealed_size(size: int, header: CipherHeader) -> int:
+    """The bytes of the object that holds `size` bytes."""
+    chunks = max(1, -(-size // header.chunk_size))
+    return len(_encode(header)) + NONCE_BYTES + size + chunks * OVERHEAD_BYTES
+
+
 def _encrypted(source: "_Source", front: bytes, state: State, nonce: bytes, chunk_size: int) -> Iterator[bytes]:
     yield front + nonce
     associated, last = front[LENGTH_BYTES:], False

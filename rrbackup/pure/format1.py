@@ -12,10 +12,11 @@ from itertools import pairwise
 
 from attrs import frozen
 
-from rrbackup.errors import DamagedChain, DamagedObject, LocalStateError
+from rrbackup.errors import DamagedChain, DamagedObject, LocalStateError, OldClientWrote, UpgradeNeeded
 from rrbackup.pure import names
 from rrbackup.pure.format1_json import brief, elements, mapping, parse, string
 from rrbackup.pure.model import (
+    NOT_RECORDED,
     Change,
     Diff,
     DiffKind,
@@ -32,8 +33,6 @@ from rrbackup.pure.model import (
 )
 
 FORMAT = 1
-NOT_RECORDED = -1
-"""In `mode`, `size` and `stored_size`. A mode of 0 would be a real one: a file that only root can open."""
 
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -132,6 +131,7 @@ class FoundDiff:
     sha256: str
     last_modified_ns: int
     changes: tuple[Change, ...]
+    encrypted: bool = False
 
 
 def chain(found_newest_first: Sequence[FoundDiff]) -> tuple[Link, ...]:
@@ -165,7 +165,7 @@ def _link(repository: RepositoryId, sequence: int, found: FoundDiff, parent: Par
         "",
         found.changes,
     )
-    return Link(found.version_id, found.etag, found.sha256, diff)
+    return Link(found.version_id, found.etag, found.sha256, diff, found.encrypted, FORMAT)
 
 
 def check_order(newest_first: Sequence[tuple[VersionId, int]]) -> None:
@@ -189,17 +189,27 @@ def _ids(versions: Sequence[tuple[VersionId, int]]) -> str:
 
 
 def check_formats(newest_first: Iterable[tuple[VersionId, int]]) -> None:
-    """Raise DamagedChain for a diff of format 1 above one of format 2. Takes version ids with their formats."""
+    """Raise OldClientWrote for a diff of format 1 above one of format 2. Takes version ids with their formats."""
     last_old: VersionId | None = None
     for version_id, format_ in newest_first:
         if format_ != FORMAT and last_old is not None:
-            raise DamagedChain(
+            raise OldClientWrote(
                 f"the format 1 diff {last_old} lies above the format 2 diff {version_id}: "
                 "a client of rrbackup 1.0 still writes to this repository",
                 hint="stop that client or revoke its rights, then delete that version of the manifest object; "
                 "what it backed up is not in the repository",
             )
         last_old = version_id if format_ == FORMAT else last_old
+
+
+def upgrade_needed(where: str) -> UpgradeNeeded:
+    """For whoever would write to what rrbackup 1.0 wrote without being told to."""
+    return UpgradeNeeded(
+        f"{where} was written by rrbackup 1.0, whose clients cannot read what this version adds, and cannot be kept "
+        "from writing beside it",
+        hint="stop every client of version 1.0 or revoke its rights, then run this once with --upgrade; reading needs "
+        "nothing",
+    )
 
 
 # --- claim, garbage list, local manifest ---------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import evolve, field, frozen
 
-from rrbackup.errors import DamagedObject, UnsupportedFormat
+from rrbackup.errors import DamagedObject, PasswordMissing, UnsupportedFormat
 from rrbackup.pure.format1_json import brief, mapping, number, parse, string
 from rrbackup.pure.model import Entry, Word
 
@@ -61,6 +61,11 @@ Unlock = Callable[[Kdf, bytes], Pull]
 """(parameters of the key, 24-byte stream header) → the stream. Raises what is right where there is no password."""
 
 
+def locked_old(kdf: Kdf, stream_header: bytes) -> Pull:
+    """The keys of those who have none."""
+    raise PasswordMissing("this was encrypted by rrbackup 1.0; it needs the password, and none was given")
+
+
 # --- header and frame ----------------------------------------------------------------------------------------------
 
 
@@ -96,6 +101,11 @@ def is_format1(data: bytes) -> bool:
         return mapping(parse(data[LENGTH_BYTES:end], ""), "").get("V") == "1"
     except DamagedObject:
         return False
+
+
+def is_encrypted(data: bytes, name: str) -> bool:
+    """What the header of an object says, which may be cut off behind it. Raises as `split`."""
+    return split(data, name)[0].kdf is not None
 
 
 def _unsupported(message: str) -> UnsupportedFormat:

@@ -34,6 +34,7 @@ from rrbackup.pure.model import (
 from rrbackup.pure.plan import BackupPlan
 
 FORMAT = 2
+DIFF = "diff"
 KNOWN_FEATURES: frozenset[str] = frozenset()
 """What a diff's `requires` may name for this version to read it."""
 
@@ -90,12 +91,12 @@ def sha256_hex(data: bytes) -> str:
 
 
 def encode_diff(diff: Diff, framing: Framing = PLAIN) -> bytes:
-    return _frame("diff", _converter.unstructure(diff), framing)
+    return _frame(DIFF, _converter.unstructure(diff), framing)
 
 
 def decode_diff(data: bytes, name: str, framing: Framing = PLAIN) -> Diff:
     """Raises DamagedObject or UnsupportedFormat, naming `name`."""
-    diff = _structure(_record(data, "diff", name, framing), Diff, name)
+    diff = _structure(_record(data, DIFF, name, framing), Diff, name)
     unknown = sorted(set(diff.requires) - KNOWN_FEATURES)
     if unknown:
         raise UnsupportedFormat(

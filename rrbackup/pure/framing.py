@@ -1,49 +1,98 @@
 """Metadata records in their frames: the words of `meta_pipeline`, applied to a payload and undone again.
 
-The header says which words were applied, so a reader needs no configuration (docs/format.md, "Frame"). Compression is
-left out where it does not shrink the record.
+The rule decided here: the header says which words were applied, so a reader needs no configuration (docs/format.md,
+"Frame"), and an encrypted record opens only under the key it was written for. Compression is left out where it does not
+shrink the record.
 """
 
-from attrs import frozen
+from collections.abc import Callable
 
-from rrbackup.errors import UnsupportedFormat
+from attrs import evolve, field, frozen
+
+from rrbackup.errors import PasswordMissing, UnsupportedFormat
 from rrbackup.pure.compression import DEFAULT_LEVEL, compress, decompress
+from rrbackup.pure.encryption import CipherHeader, Place, decrypt_bytes, encrypt_bytes
 from rrbackup.pure.header import Header, encode_frame, header_fields, split_frame
+from rrbackup.pure.keys import Keyring
 from rrbackup.pure.model import Word
 
 MAX_RECORD_BYTES = 1 << 30
 """So much a record may hold once it is decompressed."""
 
+Unlock = Callable[[], Keyring]
+"""Gives the keys, or raises what is right where they cannot be had (WrongPassword, DamagedObject)."""
+
+
+def locked() -> Keyring:
+    """The keys of those who have none."""
+    raise PasswordMissing("this needs a password, and none was given")
+
+
+def _no_nonce() -> bytes:
+    raise NotImplementedError
+
 
 @frozen
 class Framing:
-    """How this client writes records; it reads those of every other as well."""
+    """How this client writes records; it reads those of every other as well.
+
+    `nonce` draws the 24 bytes that every encrypted record needs afresh; `key` is the object, relative to the prefix.
+    """
 
     words: tuple[Word, ...] = ()
     level: int = DEFAULT_LEVEL
+    unlock: Unlock = field(default=locked, repr=False)
+    nonce: Callable[[], bytes] = field(default=_no_nonce, repr=False)
+    key: str = ""
+
+    def at(self, key: str) -> "Framing":
+        """The same for the object `key`."""
+        return evolve(self, key=key)
 
     def wrap(self, kind: str, payload: bytes) -> bytes:
+        words, body = self._compressed(payload)
+        if Word.ENCRYPT not in self.words:
+            return encode_frame(Header(kind, words), body)
+        keys = self.unlock()
+        header = CipherHeader(kind, (*words, Word.ENCRYPT), Place(keys.repository, self.key))
+        return encrypt_bytes(body, keys.metadata, header, self.nonce())
+
+    def _compressed(self, payload: bytes) -> tuple[tuple[Word, ...], bytes]:
         if Word.COMPRESS in self.words:
             smaller = compress(payload, self.level)
             if len(smaller) < len(payload):
-                return encode_frame(Header(kind, (Word.COMPRESS,)), smaller)
-        return encode_frame(Header(kind), payload)
+                return (Word.COMPRESS,), smaller
+        return (), payload
 
     def unwrap(self, data: bytes, kind: str, name: str) -> bytes:
         """The payload of the record `kind` in object `name` (for messages).
 
-        Raises DamagedObject, or UnsupportedFormat for a format version or pipeline that this version cannot read.
+        Raises DamagedObject, UnsupportedFormat for a format version or pipeline that this version cannot read, and
+        what `unlock` raises.
         """
-        text, payload = split_frame(data, name)
+        text, body = split_frame(data, name)
         pipeline = header_fields(text, kind, name).get("pipeline")
+        if _encrypts(pipeline):
+            keys = self.unlock()
+            header, body = decrypt_bytes(data, keys.metadata, kind, Place(keys.repository, self.key), name)
+            pipeline = [word for word in header.pipeline if word is not Word.ENCRYPT]
         if pipeline == []:
-            return payload
-        if pipeline == [Word.COMPRESS.value]:
-            return decompress(payload, MAX_RECORD_BYTES, name)
+            return body
+        if pipeline == [Word.COMPRESS]:
+            return decompress(body, MAX_RECORD_BYTES, name)
         raise UnsupportedFormat(
             f"{name} was stored with the pipeline {pipeline!r}, which this version cannot undo",
             hint="use a newer version of rrbackup",
         )
+
+
+def is_encrypted(data: bytes, kind: str, name: str) -> bool:
+    """What the header of a record says; raises like `unwrap`."""
+    return _encrypts(header_fields(split_frame(data, name)[0], kind, name).get("pipeline"))
+
+
+def _encrypts(pipeline: object) -> bool:
+    return isinstance(pipeline, list) and Word.ENCRYPT in pipeline
 
 
 PLAIN = Framing()

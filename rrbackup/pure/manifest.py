@@ -10,6 +10,7 @@ from enum import Enum, auto
 from attrs import evolve
 
 from rrbackup.errors import DamagedChain, StoreWentBack
+from rrbackup.pure.chain import check_encryption
 from rrbackup.pure.model import (
     Change,
     Entry,
@@ -102,9 +103,13 @@ def went_back(local: HeadRef, head: HeadRef | None, manifest_file: str) -> Store
 
 
 def check_follows(local: HeadRef, oldest: Link, manifest_file: str) -> None:
-    """Raise StoreWentBack unless `oldest` is the diff right after the remembered head."""
+    """Raise StoreWentBack unless `oldest` is the diff right after the remembered head.
+
+    Raises DamagedChain where the remembered one is encrypted and `oldest` is not.
+    """
     if oldest.diff.parent != local.as_parent:
         raise went_back(local, oldest.head, manifest_file)
+    check_encryption(oldest, local)
 
 
 # --- from results to a diff, and to the next local manifest ---------------------------------------------------

@@ -15,6 +15,9 @@ VersionId = NewType("VersionId", str)
 TransactionId = NewType("TransactionId", str)
 RepositoryId = NewType("RepositoryId", str)
 
+NOT_RECORDED = -1
+"""In `mode`, `size` and `stored_size` of what rrbackup 1.0 stored. A mode of 0 would be a real one."""
+
 
 class Word(StrEnum):
     """A pipeline word. Members are declared in the order in which they are applied."""
@@ -131,16 +134,21 @@ class Diff:
 
 @frozen
 class Link:
-    """A diff as found in the store. `sha256` is that of its stored bytes."""
+    """A diff as found in the store. `sha256` is that of its stored bytes, `format` the one it is written in."""
 
     version_id: VersionId
     etag: str
     sha256: str
     diff: Diff
+    encrypted: bool = False
+    format: int = 2
 
     @property
     def head(self) -> "HeadRef":
-        return HeadRef(self.version_id, self.etag, self.sha256, self.diff.sequence, self.diff.repository)
+        diff = self.diff
+        return HeadRef(
+            self.version_id, self.etag, self.sha256, diff.sequence, diff.repository, self.encrypted, self.format
+        )
 
     @property
     def as_parent(self) -> ParentRef:
@@ -156,6 +164,8 @@ class HeadRef:
     sha256: str
     sequence: int
     repository: RepositoryId
+    encrypted: bool = False
+    format: int = 2
 
     @property
     def as_parent(self) -> ParentRef:

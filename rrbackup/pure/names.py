@@ -7,6 +7,7 @@ strings never share one, and a text that comes back from a store is taken apart 
 
 import hashlib
 import re
+from collections.abc import Callable
 
 from rrbackup.errors import DamagedObject
 from rrbackup.pure.model import PathText
@@ -96,7 +97,16 @@ def path_order(path: str) -> str:
     return path.replace("/", "\0")
 
 
-def object_key(base: str, path: PathText, prefix_length: int) -> str:
+Digest = Callable[[PathText], str]
+"""Path → hexadecimal digest."""
+
+
+def plain_digest(path: PathText) -> str:
+    """For those who have no key: SHA-256. Who guesses a path can check the guess."""
+    return hashlib.sha256(path.encode()).hexdigest()
+
+
+def object_key(base: str, path: PathText, prefix_length: int, digest: Digest = plain_digest) -> str:
     """The key of a file's object, relative to the store's prefix, which is `prefix_length` bytes long.
 
     A key that some store could not take, for its length or that of a segment, is replaced by a hash of the path.
@@ -104,12 +114,12 @@ def object_key(base: str, path: PathText, prefix_length: int) -> str:
     key = base + path
     if prefix_length + len(key.encode()) <= MAX_KEY_BYTES and _short_segments(path):
         return key
-    return hashed_key(base, path)
+    return hashed_key(base, path, digest)
 
 
-def hashed_key(base: str, path: PathText) -> str:
-    """A key that does not give the name away to those who only see the key; who guesses a path can check the guess."""
-    return base + _HASHED + hashlib.sha256(path.encode()).hexdigest()
+def hashed_key(base: str, path: PathText, digest: Digest = plain_digest) -> str:
+    """A key that does not give the name away to those who only see the key."""
+    return base + _HASHED + digest(path)
 
 
 def _short_segments(path: str) -> bool:

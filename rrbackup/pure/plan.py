@@ -15,13 +15,13 @@ from attrs import evolve, field, frozen
 
 from rrbackup.errors import ConfigError
 from rrbackup.pure.model import (
+    NOT_RECORDED,
     Change,
     Entry,
     EntryType,
     HeadRef,
     LocalEntry,
     LocalStamp,
-    ObjectRef,
     PathText,
     Problem,
     ProblemKind,
@@ -58,6 +58,7 @@ class Reason(StrEnum):
     GONE = "gone"
     IGNORED = "now ignored"
     IN_THE_WAY = "something else has its place"
+    REPROCESS = "file_pipeline asks for more than it is stored with"
 
 
 class PathFilter(Protocol):
@@ -69,7 +70,7 @@ class PathFilter(Protocol):
 @frozen
 class Candidate:
     """A file whose content has to be looked at. `known_size`: content of this size is in the repository, so it
-    may turn out unchanged or a duplicate; otherwise an upload is certain."""
+    may turn out unchanged or a duplicate; otherwise an upload is certain. `anew`: what is stored of it does not do."""
 
     path: PathText
     size: int
@@ -80,6 +81,7 @@ class Candidate:
     key: str
     asked: tuple[Word, ...] = ()
     known_size: bool = False
+    anew: bool = False
 
 
 @frozen
@@ -93,13 +95,17 @@ class Planned:
 
 @frozen
 class Rules:
-    """What the configuration says about paths, as functions and filters."""
+    """What the configuration says about paths, as functions and filters.
+
+    `reprocess`: files that are stored with less processing than `words` asks for now are stored again.
+    """
 
     ignore: PathFilter
     skip_delete: PathFilter
     words: Callable[[str], tuple[Word, ...] | None]
     key: Callable[[PathText, tuple[Word, ...]], str]
     detection: Detection = Detection.STAT
+    reprocess: bool = False
 
 
 @frozen
@@ -214,7 +220,9 @@ def make_plan(
 
 
 def _with_known_size(candidate: Candidate, sizes: frozenset[int]) -> Candidate:
-    return evolve(candidate, known_size=candidate.size == 0 or candidate.size in sizes)
+    previous = candidate.previous
+    unrecorded = previous is not None and previous.size == NOT_RECORDED
+    return evolve(candidate, known_size=unrecorded or candidate.size == 0 or candidate.size in sizes)
 
 
 def _compare(old: LocalEntry | None, new: Scanned | None, rules: Rules) -> Candidate | Planned | None:
@@ -222,12 +230,21 @@ def _compare(old: LocalEntry | None, new: Scanned | None, rules: Rules) -> Candi
     if new.type is not EntryType.FILE:
         return _compare_plain(old, new)
     reason = Reason.NEW if old is None else reason_to_read(old, new, rules.detection)
+    if reason is None and old is not None and _wants_more(old.entry, rules):
+        reason = Reason.REPROCESS
     if reason is not None:
         return _candidate(old, new, reason, rules)
     assert old is not None
     if old.entry.mode != new.mode:
         return Planned(Change(Status.CHANGED, _with_mode(old.entry, new.mode)), Reason.MODE, old.stamp)
     return None
+
+
+def _wants_more(entry: Entry, rules: Rules) -> bool:
+    """Whether a file has to be stored again, for words that it was not stored with."""
+    if not rules.reprocess or entry.object is None:
+        return False
+    return not frozenset(rules.words(entry.path) or ()) <= frozenset(entry.object.asked)
 
 
 def _with_mode(entry: Entry, mode: int) -> Entry:
@@ -251,7 +268,14 @@ def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rule
         old.entry if old else None,
         rules.key(new.path, words),
         words,
+        anew=old is not None and _wants_more(old.entry, rules),
     )
+
+
+def with_keys(plan: BackupPlan, rules: Rules) -> BackupPlan:
+    """The plan with the object keys that `rules` gives: those of a plan that was made without the password differ."""
+    candidates = (evolve(candidate, key=rules.key(candidate.path, candidate.asked)) for candidate in plan.candidates)
+    return evolve(plan, candidates=tuple(candidates))
 
 
 def _compare_plain(old: LocalEntry | None, new: Scanned) -> Planned | None:
@@ -317,20 +341,3 @@ def _gone(old: LocalEntry, keeper: _Keeper) -> Planned | None:
     if keeper.keeps(path):
         return None
     return Planned(Change(Status.DELETED, old.entry), keeper.reason(path))
-
-
-DedupKey = tuple[str, tuple[Word, ...]]
-
-
-def dedup_key(sha256: str, asked: tuple[Word, ...]) -> DedupKey:
-    """Content is shared only between files that ask for the same words (design invariant 8)."""
-    return (sha256, asked)
-
-
-def catalogue(entries: Iterable[LocalEntry]) -> dict[DedupKey, ObjectRef]:
-    """The stored contents of a manifest that a new file may refer to. Format 1 objects are left out."""
-    return {
-        dedup_key(e.entry.sha256, e.entry.object.asked): e.entry.object
-        for e in entries
-        if e.entry.object is not None and e.entry.sha256 is not None and e.entry.object.format >= 2
-    }

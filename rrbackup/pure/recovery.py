@@ -3,7 +3,8 @@
 Rule 1: it is level-triggered. Its state is what was observed; `next_effect` names the first thing that is missing
 until nothing is. A crash in the middle needs no code: the next run observes again.
 Rule 2: safety never depends on time or on who is believed dead. Courtesy does: an open claim that is not known
-to be dead stops us, unless told to take over.
+to be dead stops us, unless told to take over. What a client of rrbackup 1.0 left open is taken over once the user has
+said (`upgrade`) that there are none any more.
 
 The story, as one would write it without machine::
 
@@ -20,7 +21,7 @@ The story, as one would write it without machine::
 
 from attrs import evolve, frozen
 
-from rrbackup.pure import claims, sweep
+from rrbackup.pure import claims, format1, sweep
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.model import (
     ClaimState,
@@ -49,6 +50,7 @@ from rrbackup.pure.steps import (
     WriteClaim,
     Wrote,
     expecting,
+    published,
 )
 from rrbackup.pure.sweep import Sweep
 
@@ -58,13 +60,15 @@ class Task:
     """What a recovery may do; never changes while it runs.
 
     `dead` are transactions of this very client, whose process is known to be gone since we hold its lock.
-    `new_repository` is used only where the repository has no diff yet.
+    `new_repository` is used only where the repository has no diff yet; `upgrade` permits to continue what rrbackup 1.0
+    wrote.
     """
 
     who: Signature
     new_repository: RepositoryId
     dead: frozenset[TransactionId] = frozenset()
     take_over: bool = False
+    upgrade: bool = False
     deletes: bool = True
     known_head: HeadRef | None = None
 
@@ -91,12 +95,20 @@ class Facts:
         return self.claim is not None and self.claim.belongs_to(self.task.who.transaction)
 
     @property
+    def outdated(self) -> bool:
+        """What we would write on is of rrbackup 1.0, and we have not been told to."""
+        record = self.claim.open if self.claim else None
+        old_head = self.head is not None and self.head.format == format1.FORMAT
+        old_claim = record is not None and record.transaction == claims.OLD_CLIENT
+        return (old_head or old_claim) and not self.task.upgrade
+
+    @property
     def blocked(self) -> bool:
         """An open claim stands in the way that may be alive, and we have not been told to take over."""
         record = self.claim.open if self.claim else None
         if record is None or self.ours or self.committed is not False:
             return False
-        return not (self.task.take_over or record.transaction in self.task.dead)
+        return not (self.task.take_over or record.transaction in {*self.task.dead, claims.OLD_CLIENT})
 
 
 def begin(task: Task) -> Facts:
@@ -109,7 +121,7 @@ def next_effect(facts: Facts) -> Effect | None:
         return ReadHead(facts.task.known_head)
     if facts.claim is None:
         return ReadClaim()
-    if facts.claim.open is None or facts.blocked:
+    if facts.claim.open is None or facts.outdated or facts.blocked:
         return None
     if facts.committed is None:
         return ReadChain(facts.claim.open.head_sequence)
@@ -163,8 +175,8 @@ def advance(facts: Facts, outcome: Outcome) -> Facts:
             return _with_chain(facts, links)
         case WriteClaim(record), Wrote(version_id, etag):
             return _holding(facts, SeenClaim(record, etag, version_id))
-        case Publish(diff), Wrote(version_id, etag, sha256):
-            stood = Link(version_id, etag, sha256, diff).head
+        case Publish(diff), Wrote():
+            stood = published(diff, outcome).head
             return evolve(facts, head=stood, fence=stood)
         case Publish(), Refused() | Unclear():
             return evolve(facts, committed=None)

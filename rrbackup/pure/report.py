@@ -5,13 +5,13 @@ from typing import TypeVar, overload
 
 from attrs import field, frozen
 
-from rrbackup.pure.model import Change, Link, Problem, Status, VersionId, VersionRef
+from rrbackup.pure.model import NOT_RECORDED, Change, Link, Problem, Status, VersionId, VersionRef
 from rrbackup.pure.outcomes import FileResult, Settled
 
 
 @frozen
 class Counts:
-    """Of the changes of one commit; `bytes` is the size of the new and changed files."""
+    """Of the changes of one commit; `bytes` is the size of the new and changed files, as far as it was recorded."""
 
     new: int = 0
     changed: int = 0
@@ -25,7 +25,7 @@ class Counts:
             new += change.status is Status.NEW
             changed += change.status is Status.CHANGED
             deleted += change.status is Status.DELETED
-            size += change.entry.size if change.status is not Status.DELETED else 0
+            size += 0 if change.status is Status.DELETED or change.entry.size == NOT_RECORDED else change.entry.size
         return cls(new, changed, deleted, size)
 
 

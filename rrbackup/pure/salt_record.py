@@ -42,7 +42,7 @@ MAX_RECORD_BYTES: Final = 1 << 17
 
 _GO_BACK: Final = "an older version of the object may be sound: go back to it with repair --salt VERSION"
 _CHECKED: Final = b"rrbackup 2 password check"
-_is_format1 = re.compile(rb"[0-9a-fA-F]{32}\s*").fullmatch
+_old_salt = re.compile(rb"[0-9a-fA-F]{32}\s*").fullmatch
 
 
 @frozen
@@ -132,12 +132,17 @@ def _digest(text: bytes, check: bytes, master: bytes, format1: bytes | None) -> 
     return hashlib.sha256(text + check + master + (format1 or b"")).hexdigest()
 
 
+def is_old_salt(data: bytes) -> bool:
+    """Whether it is what rrbackup 1.0 wrote: a bare salt, with no key in it."""
+    return _old_salt(data) is not None
+
+
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
 def read_record(data: bytes, name: str) -> SaltRecord:
     """Raises DamagedObject or UnsupportedFormat, naming `name`: also for parameters beyond what is ever computed."""
-    if _is_format1(data):
+    if is_old_salt(data):
         raise UnsupportedFormat(
             f"{name} is the salt of rrbackup 1.0, which wraps no key", hint="continue this repository with --upgrade"
         )

@@ -200,9 +200,17 @@ class ReferencesSeen:
 
 @frozen
 class Wrote:
+    """`sha256` is that of the stored bytes, `encrypted` whether the record was."""
+
     version_id: VersionId
     etag: str
     sha256: str
+    encrypted: bool = False
+
+
+def published(diff: Diff, answer: Wrote) -> Link:
+    """The diff as it now stands in the store."""
+    return Link(answer.version_id, answer.etag, answer.sha256, diff, answer.encrypted)
 
 
 @frozen

@@ -44,13 +44,13 @@ FIRST = {
     "/gone.txt": File(b"soon gone\n"),
 }
 SECOND_TREE = {
-    **{path: file for path, file in FIRST.items() if path != "/gone.txt"},
+    **{path: file for path, file in FIRST.items() if path != "/gone.txt" and not path.startswith("/folder/")},
     "/a.txt": File(b"two\n", 1_400_000_100.0),
     "/empty": File(b"no longer empty\n", 1_400_000_101.0),
     "/folder": File(b"", 1_400_000_102.0),
 }
 THIRD = {
-    **{path: file for path, file in SECOND_TREE.items() if path != "/folder"},
+    **{path: file for path, file in {**FIRST, **SECOND_TREE}.items() if path != "/folder"},
     "/a.txt": File(b"one\n", 1_400_000_200.0),
     "/gone.txt": File(b"back again\n", 1_400_000_201.0),
     "/folder/big.bin": File(BIG, 1_400_000_202.0),

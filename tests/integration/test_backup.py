@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from rrbackup.config import CryptoSettings
 from rrbackup.effects import reading, transfer
 from rrbackup.effects.local_files import LocalLock
 from rrbackup.effects.memory import MemoryStore
@@ -21,6 +20,7 @@ from rrbackup.errors import (
     HeadDeleted,
     LocalLockHeld,
     ModeError,
+    PasswordMissing,
     StalePlan,
     StoreWentBack,
 )
@@ -395,24 +395,23 @@ def test_a_write_only_client_reads_no_file(bench: Bench, memory: MemoryStore, tm
     assert memory.calls == ()
 
 
-PASSWORD = CryptoSettings(crypt_password="correct horse")
-
-
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "error"),
     [
-        {"file_pipeline": (PipelineRule("*.txt", (Word.ENCRYPT,)), PipelineRule("*")), "crypto": PASSWORD},
-        {"meta_pipeline": (Word.ENCRYPT,), "crypto": PASSWORD},
-        {"file_pipeline": (PipelineRule("*.jpg"),)},
+        ({"file_pipeline": (PipelineRule("*.txt", (Word.ENCRYPT,)), PipelineRule("*"))}, PasswordMissing),
+        ({"meta_pipeline": (Word.ENCRYPT,)}, PasswordMissing),
+        ({"file_pipeline": (PipelineRule("*.jpg"),)}, ConfigError),
     ],
     ids=["files", "metadata", "no rule matches"],
 )
 def test_nothing_is_stored_with_less_than_was_asked_for(
-    make_bench: MakeBench, memory: MemoryStore, settings: dict[str, object]
+    make_bench: MakeBench, memory: MemoryStore, settings: dict[str, object], error: type[Exception]
 ) -> None:
     bench = make_bench(memory, **settings)
     write(bench.base, {"a.txt": b"1"})
-    with pytest.raises(ConfigError):
+    with pytest.raises(error):
+        bench.open().plan_backup()
+    with pytest.raises(error):
         bench.backup()
     assert puts(memory) == []
 

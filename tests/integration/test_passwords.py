@@ -69,11 +69,11 @@ def bad_sources(folder: Path) -> Iterator[tuple[PasswordSources, dict[str, str],
     (folder / "lines").write_bytes(b"s3cret\ns3cret\n")
     (folder / "binary").write_bytes(b"s3cret\xff")
     yield PasswordSources(""), {}, "crypto.crypt_password is empty"
-    yield PasswordSources(file=folder / "empty"), {}, "crypt_password_file is empty"
-    yield PasswordSources(file=folder / "lines"), {}, "crypt_password_file: more than one line"
-    yield PasswordSources(file=folder / "binary"), {}, "crypt_password_file: the password is not UTF-8"
-    yield PasswordSources(file=folder / "none"), {}, "crypt_password_file: .*none cannot be read"
-    yield PasswordSources(file=folder), {}, "crypt_password_file: .* cannot be read"
+    yield PasswordSources(file=folder / "empty"), {}, "the file .*empty is empty"
+    yield PasswordSources(file=folder / "lines"), {}, "file .*lines: more than one line"
+    yield PasswordSources(file=folder / "binary"), {}, "file .*binary: the password is not UTF-8"
+    yield PasswordSources(file=folder / "none"), {}, "file .*none cannot be read"
+    yield PasswordSources(file=folder), {}, "file .* cannot be read"
     yield PasswordSources(command=FAILING), {}, "crypt_password_command: it ended with status 3"
     yield PasswordSources(command=str(folder / "s3cret")), {}, "crypt_password_command: it cannot be run"
     yield PasswordSources(command="'s3cret"), {}, "crypt_password_command: it cannot be run"

@@ -12,7 +12,6 @@ from rrbackup.cli.human import entry_lines
 from rrbackup.effects import reading, transfer
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Store
-from rrbackup.errors import ConfigError
 from rrbackup.pure.model import ObjectRef, Word
 from tests.integration.conftest import Bench
 from tests.integration.trees import look, write
@@ -151,18 +150,6 @@ def test_unchanged_files_stay_as_they_are_stored(make_bench: MakeBench, memory: 
     write(bench.base, {"a": b"b" * 1000})
     bench.backup()
     assert objects(bench)["/a"].applied == (Word.COMPRESS,)
-
-
-def test_hashed_names_wait_for_keys_where_there_is_a_password(make_bench: MakeBench, memory: MemoryStore) -> None:
-    """With a password the name is to be hashed under a key; a plain hash would be less than was asked for."""
-    from rrbackup.config import CryptoSettings
-
-    bench = make_bench(
-        memory, file_pipeline=[("*", ["hash_names"])], crypto=CryptoSettings(crypt_password="correct horse")
-    )
-    write(bench.base, {"a": b"1"})
-    with pytest.raises(ConfigError, match="hash_names"):
-        bench.backup()
 
 
 def test_every_word_on_every_store(make_bench: MakeBench, store: Store, tmp_path: Path) -> None:

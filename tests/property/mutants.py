@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 from attrs import evolve
 
-from rrbackup.effects import control
 from rrbackup.effects.control import Control
 from rrbackup.pure import collection, commit, format2, recovery, sweep
 from rrbackup.pure.model import Claim, ClaimState, Diff, DiffKind, ListedVersion, SeenClaim, VersionRef
@@ -87,7 +86,8 @@ def references_of_head_only(patch: Patch) -> None:
     """Only the newest diff counts as referring to anything."""
 
     def read_references(self: Control) -> frozenset[VersionRef]:
-        return frozenset(control.references(self._current_link().diff))
+        changes = self.read_chain(0)[0].diff.changes
+        return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)
 
     patch.setattr(Control, "read_references", read_references)
 

@@ -16,6 +16,7 @@ from rrbackup.effects.runner import World, perform
 from rrbackup.errors import StoreError
 from rrbackup.pure import collection, commit, recovery, sweep
 from rrbackup.pure.claims import Signature
+from rrbackup.pure.dedup import DedupKey, catalogue, dedup_key
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
 from rrbackup.pure.model import (
     ClaimState,
@@ -28,7 +29,6 @@ from rrbackup.pure.model import (
     VersionRef,
 )
 from rrbackup.pure.outcomes import Settled
-from rrbackup.pure.plan import DedupKey, catalogue, dedup_key
 from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, WriteClaim
 from tests.property.phases import (
     Backup,

@@ -6,6 +6,7 @@ from hashlib import sha256
 from attrs import frozen
 
 from rrbackup.effects.store import Store
+from rrbackup.pure.dedup import DedupKey, dedup_key
 from rrbackup.pure.model import (
     Change,
     Entry,
@@ -18,7 +19,7 @@ from rrbackup.pure.model import (
     VersionRef,
 )
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
-from rrbackup.pure.plan import BackupPlan, Candidate, DedupKey, Planned, Reason, dedup_key
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason
 
 Tree = tuple[tuple[str, bytes | None], ...]
 """Path and content of every file; None stands for a file that cannot be read."""

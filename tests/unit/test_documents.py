@@ -24,7 +24,7 @@ from rrbackup.config_shapes import plain
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.pure import commit, format2
 from rrbackup.pure.labels import object_labels
-from rrbackup.pure.model import ClaimState, PathText
+from rrbackup.pure.model import ClaimState, PathText, Word
 from rrbackup.pure.names import object_key, path_text
 from tests.unit.commit_samples import CANDIDATE, GONE, OUTCOMES, SAMPLES, job
 
@@ -204,6 +204,13 @@ def test_the_sample_configuration_loads() -> None:
     assert (config.s3 and config.s3.prefix, config.follow_symlinks) == ("server-1", False)
 
 
+def test_the_encrypted_configuration_loads_without_a_warning() -> None:
+    pipelines = README["json5 encrypted"].strip().removeprefix("{")
+    config = parse_config('{"base_path": "/srv", "s3": {"bucket": "b"},' + pipelines, "README.md")
+    assert config.warnings() == ()
+    assert config.words_used == set(Word)
+
+
 def all_keys() -> dict[str, object]:
     """Every key with its default: NOTHING for a required one, None for one without."""
     found: dict[str, object] = {}
@@ -252,7 +259,7 @@ def test_every_command_line_that_is_shown_exists(document: str) -> None:
 
 def test_the_errors_that_are_explained_exist() -> None:
     shown = [name for row in rows("README.md", "error", "what happened", "what to do") for name in named(row[0])]
-    assert len(shown) == 9
+    assert len(shown) == 12
     assert set(shown) <= set(errors.__all__)
 
 

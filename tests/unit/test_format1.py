@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.errors import DamagedChain, DamagedObject, LocalStateError
 from rrbackup.pure import format1, format2
-from rrbackup.pure.format1 import NOT_RECORDED, FoundDiff
+from rrbackup.pure.format1 import FoundDiff
 from rrbackup.pure.model import (
+    NOT_RECORDED,
     Change,
     Entry,
     Link,

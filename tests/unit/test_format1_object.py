@@ -10,7 +10,6 @@ import pytest
 
 from rrbackup.errors import DamagedObject, UnsupportedFormat
 from rrbackup.pure import format2
-from rrbackup.pure.format1 import NOT_RECORDED
 from rrbackup.pure.format1_object import (
     MAX_CHUNK_BYTES,
     MAX_HEADER_BYTES,
@@ -27,7 +26,7 @@ from rrbackup.pure.format1_object import (
     read_metadata,
     split,
 )
-from rrbackup.pure.model import Entry, ObjectRef, PathText, VersionId, Word
+from rrbackup.pure.model import NOT_RECORDED, Entry, ObjectRef, PathText, VersionId, Word
 from tests.format1_shell import no_password, puller, unlocker
 from tests.format1_writer import Lock, compact, derive_key, file_object, framed, metadata_object, sealed
 

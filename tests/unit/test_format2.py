@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrbackup.errors import DamagedObject, LocalStateError, UnsupportedFormat
+from rrbackup.errors import DamagedObject, LocalStateError, PasswordMissing, UnsupportedFormat
 from rrbackup.pure import format2, framing
 from rrbackup.pure.compression import compress
 from rrbackup.pure.format2 import JournalContent
@@ -255,7 +255,7 @@ def test_another_format_is_refused() -> None:
     [
         (b'{"V":"1"}', UnsupportedFormat),
         (b'{"V":"3","kind":"diff","pipeline":[]}', UnsupportedFormat),
-        (b'{"V":"2","kind":"diff","pipeline":["encrypt"]}', UnsupportedFormat),
+        (b'{"V":"2","kind":"diff","pipeline":["zip"]}', UnsupportedFormat),
         (b'{"V":"2","kind":"claim","pipeline":[]}', DamagedObject),
         (b"[]", DamagedObject),
         (b"{", DamagedObject),
@@ -263,6 +263,12 @@ def test_another_format_is_refused() -> None:
 )
 def test_headers_that_cannot_be_read(header: bytes, error: type[Exception]) -> None:
     with pytest.raises(error, match="the object"):
+        PLAIN.unwrap(struct.pack(">I", len(header)) + header + b"{}", "diff", "the object")
+
+
+def test_an_encrypted_record_needs_the_password() -> None:
+    header = b'{"V":"2","kind":"diff","pipeline":["encrypt"]}'
+    with pytest.raises(PasswordMissing):
         PLAIN.unwrap(struct.pack(">I", len(header)) + header + b"{}", "diff", "the object")
 
 

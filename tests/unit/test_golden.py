@@ -12,7 +12,7 @@ import rrbackup
 from rrbackup.pure import format1, format1_object, format2
 from rrbackup.pure.format1_object import read_metadata
 from rrbackup.pure.manifest import fold_links
-from rrbackup.pure.model import Entry, Link, LocalManifest
+from rrbackup.pure.model import NOT_RECORDED, Entry, Link, LocalManifest
 from rrbackup.pure.names import path_bytes
 from tests import golden_stores
 from tests.format1_shell import read_chain, read_content, unlocker
@@ -52,7 +52,7 @@ def test_every_commit_of_format_1_gives_back_its_tree(folder: str) -> None:
 
 
 def found1(golden: Golden, entry: Entry) -> ExpectedFile:
-    assert entry.mode == format1.NOT_RECORDED
+    assert entry.mode == NOT_RECORDED
     content = read_content(golden.store, entry, unlock)
     assert entry.sha256 == hashlib.sha256(content).hexdigest()
     assert size_from_listing(golden, entry) == len(content)

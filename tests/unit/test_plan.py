@@ -23,13 +23,13 @@ from rrbackup.pure.model import (
     Word,
 )
 from rrbackup.pure.names import path_order
+from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.plan import (
     CLOCK_GRANULARITY_NS,
     BackupPlan,
     Detection,
     Reason,
     Rules,
-    catalogue,
     folders_above,
     is_recent,
     make_plan,

@@ -15,11 +15,12 @@ _NAMES = """
 AccessDenied BackupPlan BackupResult BasePathEmpty BasePathMissing Busy BytesMoved Candidate Change ClientAtWork
 CollectResult ConditionFailed Config ConfigError Counts CryptoSettings DamagedChain DamagedObject Detection
 DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event FileDone HeadDeleted HeadRef Listing
-LocalLockHeld LocalStateError Mode ModeError NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OnEvent
-OutcomeUnknown PathText PipelineRule PlanMade Planned Problem ProblemFound ProblemKind Published RRBackupError Reason
-Repository RepositoryError S3Settings Scanning SourceError StalePlan Status StoreError StoreMissing StoreUnavailable
-StoreWentBack TransactionLost UnsupportedFormat UsageError Version VersionId VersionRef Word WrongPassword decode_plan
-encode_plan load_config open_repository parse_config parse_filter_lines path_bytes path_text
+LocalLockHeld LocalStateError Mode ModeError NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OldClientWrote
+OnEvent OutcomeUnknown PasswordChanged PasswordMissing PathText PipelineRule PlanMade Planned Problem ProblemFound
+ProblemKind Published RRBackupError Reason Repository RepositoryError S3Settings SaltVersion Scanning SourceError
+StalePlan Status StoreError StoreMissing StoreUnavailable StoreWentBack TransactionLost UnsupportedFormat UpgradeNeeded
+UsageError Version VersionId VersionRef Word WrongPassword decode_plan encode_plan load_config open_repository
+parse_config parse_filter_lines path_bytes path_text
 """
 PUBLIC = _NAMES.split()
 

@@ -12,7 +12,7 @@ import pytest
 from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.restore import Target
 from rrbackup.errors import DamagedObject, RRBackupError, SourceError
-from rrbackup.pure.model import PathText
+from rrbackup.pure.model import NOT_RECORDED, PathText
 from rrbackup.pure.names import path_text
 
 MTIME = 1_234_567_890_123_456_789
@@ -117,12 +117,19 @@ def test_set_id_bits_are_not_given_to_a_file_whose_owner_is_not_restored(root: P
     assert stat.S_IMODE((root / "program").stat().st_mode) == 0o1755
 
 
-@pytest.mark.parametrize("mode", [-1, 0o100644, 1 << 70])
+@pytest.mark.parametrize("mode", [-2, 0o100644, 1 << 70])
 def test_bits_of_a_mode_that_are_no_permissions_are_dropped(root: Path, target: Target, mode: int) -> None:
     put(target, "/file", mode=mode)
     seen = (root / "file").stat()
     assert stat.S_ISREG(seen.st_mode)
     assert stat.S_IMODE(seen.st_mode) == mode & 0o1777
+
+
+def test_permissions_that_were_not_recorded_are_those_of_a_new_file(root: Path, target: Target) -> None:
+    (root / "new").write_bytes(b"")
+    with target.file(PathText("/file"), NOT_RECORDED) as writer:
+        writer.commit(NOT_RECORDED, 0)
+    assert (root / "file").stat().st_mode == (root / "new").stat().st_mode
 
 
 def test_times_before_1970_come_back(root: Path, target: Target) -> None:

@@ -1,0 +1,180 @@
+"""The keys of one client, opened when they are first needed, and kept.
+
+The rule decided here: nothing is asked for, fetched or derived twice, and a password is checked before it is used. What
+rrbackup 1.0 encrypted opens with the key that its own header describes, or with the one that was kept in the salt
+object when the repository was continued.
+"""
+
+from collections.abc import Callable
+from threading import RLock
+
+from rrbackup.effects import keys
+from rrbackup.effects.keys import Derive, derive
+from rrbackup.effects.store import Store
+from rrbackup.errors import DamagedObject, ObjectMissing, PasswordMissing, WrongPassword
+from rrbackup.pure import format1_object
+from rrbackup.pure.format1 import upgrade_needed
+from rrbackup.pure.format1_object import Pull
+from rrbackup.pure.keys import Keyring
+from rrbackup.pure.model import RepositoryId
+from rrbackup.pure.salt_record import MODERATE, Cost, Kdf, is_old_salt
+from rrbackup.pure.secretstream import init_pull, pull
+
+FindPassword = Callable[[bool], str | None]
+"""Gives the password, or None where there is no source of one; True: for new keys, so that a person is asked twice."""
+
+SOURCES = (
+    "set crypto.crypt_password_file, crypto.crypt_password_command or crypto.crypt_password in the configuration, or "
+    "the environment variable RRBACKUP_PASSWORD"
+)
+
+
+class Keychain:
+    """Usable from several threads at once. `name` is that of the salt object."""
+
+    def __init__(
+        self, store: Store, name: str, find_password: FindPassword, cost: Cost = MODERATE, derive: Derive = derive
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._find_password = find_password
+        self._cost = cost
+        self._derive = derive
+        self._lock = RLock()
+        self._password: str | None = None
+        self._keyring: Keyring | None = None
+        self._looked = False
+        self._body: bytes | None = None
+        self._old_keys: dict[format1_object.Kdf, bytes] = {}
+        self._proven: dict[format1_object.Kdf, bytes] = {}
+
+    # --- the keys of this version --------------------------------------------------------------------------------
+
+    @property
+    def opened(self) -> Keyring | None:
+        """The keys, if they have been needed yet."""
+        return self._keyring
+
+    def keyring(self) -> Keyring:
+        """The keys. Raises WrongPassword, DamagedObject where there are none, UpgradeNeeded for those of 1.0."""
+        with self._lock:
+            if self.open() is None:
+                self._looked = False  # another client may have made them meanwhile
+            found = self.open()
+        if found is None:
+            raise self._no_keys()
+        return found
+
+    def open(self) -> Keyring | None:
+        """The keys; None where there is no salt object, or only that of rrbackup 1.0. Raises WrongPassword."""
+        with self._lock:
+            if self._keyring is None and (body := self._salt()) is not None and not is_old_salt(body):
+                self._keyring = keys.open_salt(body, self._where, self.password(), self._derive)
+            return self._keyring
+
+    def create(self, repository: Callable[[], RepositoryId]) -> Keyring:
+        """The keys, made for `repository` where there are none. Raises UpgradeNeeded where 1.0 has left a salt."""
+        with self._lock:
+            if self.open() is None:
+                if self._salt() is not None:
+                    raise upgrade_needed(self._store.describe())
+                self._keyring = self._created(repository())
+            return self.keyring()
+
+    def _created(self, repository: RepositoryId) -> Keyring:
+        password, name = self.password(new=True), self._name
+        return keys.create_keyring(self._store, name, password, repository, cost=self._cost, derive=self._derive)
+
+    def password(self, *, new: bool = False) -> str:
+        """Raises PasswordMissing, and what the source of the password raises."""
+        with self._lock:
+            if self._password is None:
+                self._password = self._find_password(new)
+            if self._password is None:
+                raise PasswordMissing(f"{self._store.describe()} needs the password, and none was given", hint=SOURCES)
+            return self._password
+
+    def forget(self) -> None:
+        """The salt object or the password has changed: look again when keys are next needed."""
+        with self._lock:
+            self._password = self._keyring = None
+            self._looked = False
+
+    def _salt(self) -> bytes | None:
+        if not self._looked:
+            self._body = self._fetched()
+            self._looked = True
+        return self._body
+
+    def _fetched(self) -> bytes | None:
+        try:
+            return self._store.get(self._name).body
+        except ObjectMissing:
+            return None
+
+    def _no_keys(self) -> Exception:
+        if self._salt() is not None:
+            return upgrade_needed(self._store.describe())
+        return DamagedObject(
+            f"{self._where} is missing, and nothing that is encrypted opens without it",
+            hint="if it was deleted, its versions may lie under a delete marker: repair lists them; if it has another "
+            "name, write that into remote_password_salt_file",
+        )
+
+    @property
+    def _where(self) -> str:
+        return keys.described(self._store, self._name)
+
+    # --- the keys of rrbackup 1.0 --------------------------------------------------------------------------------
+
+    def unlock_old(self, kdf: format1_object.Kdf, stream_header: bytes) -> Pull:
+        """Open a stream of rrbackup 1.0. Where nothing has opened with that key yet, the password may be wrong."""
+        key = self._old_key(kdf)
+        state = init_pull(key, stream_header)
+
+        def next_chunk(chunk: bytes, associated: bytes) -> tuple[bytes, int]:
+            nonlocal state
+            try:
+                message, tag, state = pull(state, chunk, associated)
+            except DamagedObject:
+                raise self._does_not_open(kdf) from None
+            self._proven[kdf] = key
+            return message, tag
+
+        return next_chunk
+
+    def old_key(self) -> bytes | None:
+        """A key that has opened something that 1.0 encrypted."""
+        return next(iter(self._proven.values()), None)
+
+    def has_old_salt(self) -> bool:
+        with self._lock:
+            body = self._salt()
+        return body is not None and is_old_salt(body)
+
+    def upgrade(self, repository: RepositoryId) -> Keyring:
+        """Make keys in place of the salt of 1.0, and keep with them the key that opened what 1.0 encrypted."""
+        with self._lock:
+            fresh = keys.new_keyring(repository, self.old_key())
+            self._keyring = keys.upgrade_keyring(
+                self._store, self._name, self.password(), fresh, cost=self._cost, derive=self._derive
+            )
+            return self._keyring
+
+    def _old_key(self, kdf: format1_object.Kdf) -> bytes:
+        with self._lock:
+            kept = self.open()
+            if kept is not None and kept.format1 is not None:
+                return kept.format1
+            if kdf not in self._old_keys:
+                same = Kdf(Cost(kdf.passes, kdf.memory), kdf.salt)
+                self._old_keys[kdf] = self._derive(self.password(), same)
+            return self._old_keys[kdf]
+
+    def _does_not_open(self, kdf: format1_object.Kdf) -> Exception:
+        if kdf in self._proven or (self._keyring is not None and self._keyring.format1 is not None):
+            return DamagedObject("a chunk of it does not open")
+        return WrongPassword(
+            f"the password does not open what rrbackup 1.0 encrypted in {self._store.describe()}",
+            hint="if it is the right one, the object that was read first is damaged",
+        )

@@ -1,0 +1,44 @@
+"""Continuing a repository of rrbackup 1.0: its bare salt gives way to keys of this version.
+
+The rule decided here: the key of what 1.0 encrypted is kept only after it has opened something, because the password
+cannot be checked otherwise, and a wrong one would be kept for ever.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from rrbackup.effects.client import Client
+from rrbackup.pure import format1
+from rrbackup.pure.format1_object import read_file
+from rrbackup.pure.model import Link, ObjectRef, VersionRef
+
+
+def upgrade_keys(client: Client) -> None:
+    """Replace the salt of rrbackup 1.0, if there is one. Raises WrongPassword, PasswordMissing."""
+    if not client.keys.has_old_salt():
+        return
+    links = client.control.read_chain(0)
+    if client.keys.old_key() is None:
+        _open_something(client, links)
+    client.keys.upgrade(client.repository_of(links[0].head if links else None))
+
+
+def _open_something(client: Client, links: Iterable[Link]) -> None:
+    """Read the beginning of file objects until one proves to be encrypted."""
+    for ref in _objects(links):
+        with client.store.read(ref.key, ref.version_id) as blocks:
+            for _ in islice(read_file(blocks, client.keys.unlock_old, ref.key), 1):
+                pass
+        if client.keys.old_key() is not None:
+            return
+
+
+def _objects(links: Iterable[Link]) -> Iterable[ObjectRef]:
+    """Each once, newest first."""
+    seen: set[VersionRef] = set()
+    for link in links:
+        for change in link.diff.changes:
+            ref = change.entry.object
+            if ref is not None and ref.format == format1.FORMAT and ref.ref not in seen:
+                seen.add(ref.ref)
+                yield ref
