@@ -53,9 +53,41 @@ say "Without rrbackup: a file without pipeline is stored as it is"
 run ls "store/files/README.md"
 run cmp work/README.md "$(ls -t store/files/README.md/%v* | head -n 1)"
 
+say "Encrypted, with hashed names: the password in a file, three words for every file"
+echo "correct horse battery staple" > password
+cat > encrypted.json <<'END'
+{
+    "base_path": "work",
+    "local_manifest_file": "encrypted.manifest",
+    "local_lock_file": "encrypted.lock",
+    "directory": {"path": "encrypted-store"},
+    "crypto": {"crypt_password_file": "password"},
+    "meta_pipeline": ["compress", "encrypt"],
+    "file_pipeline": [["*", ["hash_names", "compress", "encrypt"]]],
+}
+END
+run rrbackup -c encrypted.json
+
+say "What somebody sees who can list that store, but has no password: no name, no content"
+find encrypted-store -type f ! -name '%rrbackup' > listing
+run sed -n '$p; 1,4p' listing
+find work -mindepth 1 -printf '%f\n' | sort --unique > names
+if run grep --fixed-strings --word-regexp --file=names listing; then exit 1; fi
+if run grep --recursive --quiet "Versioning file backup" encrypted-store; then exit 1; fi
+
+say "Another password: one small object is written, nothing is uploaded again"
+echo "another one" > new-password
+run rrbackup -c encrypted.json change_password --new-password-file new-password
+code=0
+run rrbackup -c encrypted.json download latest restored-encrypted || code=$?
+[ "$code" -eq 12 ]
+run mv new-password password
+run rrbackup -c encrypted.json download latest restored-encrypted
+
 say "Are they equal to the originals?"
 run diff --recursive first restored-first
 run diff --recursive second restored-second
+run diff --recursive second restored-encrypted
 test ! -e restored-part/tests
 test ! -e restored-part/README.md
 run cmp work/pyproject.toml restored-part/pyproject.toml

@@ -22,6 +22,7 @@ from rrbackup.effects.keys import PasswordChanged, SaltVersion, change_password,
 from rrbackup.effects.local_files import LocalLock
 from rrbackup.effects.opening import Ask, cost_of, store_of
 from rrbackup.effects.planning import Wanted
+from rrbackup.effects.recovery_kit import store_kit
 from rrbackup.effects.restore import Target
 from rrbackup.effects.settling import Permissions
 from rrbackup.effects.store import Store
@@ -72,7 +73,22 @@ class Repository:
             done = self._client.store.prepare()
             rest = settling.settle(self._client, Permissions(), ignore_event)
             settling.try_store(self._client, rest.claim)
-            return (*done, settling.SINGLE_WRITER) if self._client.control.single_writer else done
+            return (*done, *self._remarks())
+
+    def _remarks(self) -> Iterator[str]:
+        if self._client.control.single_writer:
+            yield settling.SINGLE_WRITER
+        if self._client.keys.made is not None:
+            yield self._client.keys.made
+
+    def store_recovery_kit(self) -> tuple[str, ...]:
+        """Put a script that restores without rrbackup, and the description of the format, into the store.
+
+        They lie below `RECOVER/`. Gives the keys that were written; none where the same is there already.
+        """
+        self._refuse_read_only("store the recovery kit")
+        with self._writing():
+            return store_kit(self._client.store)
 
     def plan_backup(
         self, *, allow_empty: bool = False, reprocess: bool = False, on_event: OnEvent = ignore_event
@@ -151,6 +167,8 @@ class Repository:
             raise UsageError("the new password is empty")
         config, keys = self.config, self._client.keys
         with self._writing():
+            if keys.open() is None and not keys.has_old_salt():
+                raise UsageError("this repository has no keys: nothing in it is encrypted under a password")
             keys.keyring()
             salt = config.remote_password_salt_file
             changed = change_password(self._client.store, salt, keys.password(), new, cost=cost_of(config))

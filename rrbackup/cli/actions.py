@@ -5,13 +5,12 @@ output even with `-q`, summaries do not. A run that left something out ends with
 """
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rrbackup.cli import documents, human
 from rrbackup.cli.exit_codes import ExitCode
-from rrbackup.cli.initial import Wishes, ask_for_missing, write_configuration
+from rrbackup.cli.initial import Wishes, ask_for_kit, ask_for_missing, write_configuration
 from rrbackup.cli.new_password import new_password
 from rrbackup.cli.session import Session
 from rrbackup.errors import UsageError
@@ -123,7 +122,8 @@ def _collected(session: Session, result: CollectResult) -> ExitCode:
 def change_password(session: Session, file: str | None) -> ExitCode:
     with session.repository() as repository:
         changed = repository.change_password(new_password(file, session.asker()))
-    return session.result(documents.password_changed(changed), human.password_lines(changed))
+    lines = human.password_lines(changed, repository.config.s3)
+    return session.result(documents.password_changed(changed), lines)
 
 
 def repair(session: Session, salt: str | None) -> ExitCode:
@@ -138,14 +138,15 @@ def repair(session: Session, salt: str | None) -> ExitCode:
 # --- init --------------------------------------------------------------------------------------------------
 
 
-def init(session: Session, wishes: Wishes) -> ExitCode:
+def init(session: Session, wishes: Wishes, *, recovery_kit: bool | None) -> ExitCode:
     path = os.path.abspath(session.options.config)
     created = not os.path.lexists(path)
     if created:
-        can_ask = sys.stdin is not None and sys.stdin.isatty() and not session.options.json
-        write_configuration(path, ask_for_missing(wishes) if can_ask else wishes)
+        write_configuration(path, ask_for_missing(wishes) if session.can_ask else wishes)
     elif wishes.any:
         session.note(f"{path} exists and stays as it is, whatever was said for a new one")
     with session.repository() as repository:
         done = repository.prepare()
+        if ask_for_kit() if recovery_kit is None and session.can_ask else recovery_kit:
+            done += tuple(f"wrote {key} into the store" for key in repository.store_recovery_kit())
     return session.result(documents.initialised(path, created, done), human.prepared_lines(path, created, done))

@@ -91,6 +91,12 @@ def program() -> None:
 @click.option("--region", help="The region of the bucket.")
 @click.option("--prefix", help="A folder in the bucket, so that several backups can share it.")
 @click.option("--directory", type=click.Path(), help="The directory to back up to, in place of a bucket.")
+@click.option(
+    "--recovery-kit/--no-recovery-kit",
+    default=None,
+    help="Put a script that restores without rrbackup, and the description of the format, into the store as RECOVER/. "
+    "Asked on a terminal.",
+)
 @click.pass_context
 def init(
     context: click.Context,
@@ -100,6 +106,7 @@ def init(
     region: str | None,
     prefix: str | None,
     directory: str | None,
+    recovery_kit: bool | None,
 ) -> ExitCode:
     """Write a configuration, and make the store ready.
 
@@ -109,7 +116,8 @@ def init(
     from rrbackup.cli import actions
     from rrbackup.cli.initial import Wishes
 
-    return actions.init(_session(context), Wishes(base_path, bucket, endpoint, region, prefix, directory))
+    wishes = Wishes(base_path, bucket, endpoint, region, prefix, directory)
+    return actions.init(_session(context), wishes, recovery_kit=recovery_kit)
 
 
 @program.command(

@@ -8,8 +8,9 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from rrbackup.cli.texts import counted, human_bytes, local_time, mode_text
+from rrbackup.config import S3Settings
 from rrbackup.effects.keys import PasswordChanged, SaltVersion
-from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId
+from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
 
@@ -150,10 +151,23 @@ def collection_lines(result: CollectResult, *, verbose: bool) -> Iterator[str]:
     yield f"deleted {counted(len(result.deleted), 'version', 'versions')} that no commit refers to"
 
 
-def password_lines(changed: PasswordChanged) -> Iterator[str]:
-    yield str(changed)
+def password_lines(changed: PasswordChanged, s3: S3Settings | None) -> Iterator[str]:
+    """`s3` is where the repository is; None for a folder."""
+    yield "the password is changed; nothing was uploaded again, because the keys stay the same"
     yield f"version:   {changed.version_id}"
     yield "now write the new password where the configuration has the old one"
+    older = counted(len(changed.replaced), "older version", "older versions")
+    yield f"an earlier password still opens {older}: who knows it, and can read one of them or has kept a copy, can"
+    yield "open this repository. To remove them:"
+    for ref in changed.replaced:
+        yield f"    {_removing(ref, s3)}"
+
+
+def _removing(ref: VersionRef, s3: S3Settings | None) -> str:
+    if s3 is None:
+        return f"delete the file %v{ref.version_id} in the folder {ref.key} of the store"
+    key = f"{s3.prefix}/{ref.key}" if s3.prefix else ref.key
+    return f"aws s3api delete-object --bucket {s3.bucket} --key {key} --version-id {ref.version_id}"
 
 
 def salt_lines(found: Iterable[SaltVersion]) -> Iterator[str]:

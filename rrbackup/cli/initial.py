@@ -120,3 +120,9 @@ def _ask_for_bucket(wishes: Wishes) -> Wishes:
     text = "Endpoint, such as https://s3.example.com (empty: Amazon's)"
     endpoint = wishes.endpoint or click.prompt(text, default="", show_default=False, err=True)
     return evolve(wishes, bucket=bucket, endpoint=endpoint or None)
+
+
+def ask_for_kit() -> bool:
+    return click.confirm(
+        "Put a script that restores without rrbackup into the store, as RECOVER/", default=True, err=True
+    )

@@ -36,7 +36,12 @@ class Session:
 
     def asker(self) -> Ask | None:
         """Asks for a password on the terminal; None where there is none to ask on."""
-        return ask_password if sys.stdin is not None and sys.stdin.isatty() and not self.options.json else None
+        return ask_password if self.can_ask else None
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a person to answer."""
+        return sys.stdin is not None and sys.stdin.isatty() and not self.options.json
 
     @contextmanager
     def listening(self) -> Iterator[OnEvent]:

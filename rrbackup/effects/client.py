@@ -18,6 +18,7 @@ from rrbackup.effects.passwords import ENVIRONMENT
 from rrbackup.effects.runner import NoTransfer, Transfer, World
 from rrbackup.effects.store import Store
 from rrbackup.pure import format1
+from rrbackup.pure.chain import refers_to_encrypted
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.framing import Framing
 from rrbackup.pure.keys import NONCE_BYTES
@@ -85,10 +86,13 @@ class Client:
                 self.keys.password(new=True)
 
     def _repository_for_keys(self, upgrade: bool) -> RepositoryId:
-        head = self.control.read_head(self.local.known_head())
-        if head is not None and head.format == format1.FORMAT and not upgrade:
+        """The repository that new keys are made for. Whatever was encrypted before would never open with them."""
+        links = self.control.read_chain(0)
+        if links and links[0].format == format1.FORMAT and not upgrade:
             raise format1.upgrade_needed(self.store.describe())
-        return self.repository_of(head)
+        if any(refers_to_encrypted(link.diff) for link in links):
+            raise self.keys.missing()
+        return self.repository_of(links[0].head if links else None)
 
     @property
     def _has_password(self) -> bool:

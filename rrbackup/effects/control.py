@@ -14,6 +14,7 @@ from rrbackup.pure.format1_object import Unlock, is_format1, locked_old, read_me
 from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.model import (
     Claim,
+    ClaimState,
     Diff,
     HeadRef,
     Link,
@@ -125,6 +126,9 @@ class Control:
         return claims.of_old_client(keys, fetched.info.last_modified_ns)
 
     def write_claim(self, record: Claim, expect: Expect) -> Wrote | Refused | Unclear:
+        """Raises ConfigError like `check_may_publish` for a transaction that could not publish."""
+        if record.state is ClaimState.OPEN:
+            self.check_may_publish()
         return self._write(self.names.claim, self.encode_claim(record), expect)
 
     def encode_claim(self, record: Claim) -> bytes:

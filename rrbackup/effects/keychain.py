@@ -11,7 +11,7 @@ from threading import RLock
 from rrbackup.effects import keys
 from rrbackup.effects.keys import Derive, derive
 from rrbackup.effects.store import Store
-from rrbackup.errors import DamagedObject, ObjectMissing, PasswordMissing, WrongPassword
+from rrbackup.errors import DamagedObject, ObjectMissing, PasswordMissing, RepositoryError, WrongPassword
 from rrbackup.pure import format1_object
 from rrbackup.pure.format1 import upgrade_needed
 from rrbackup.pure.format1_object import Pull
@@ -30,7 +30,7 @@ SOURCES = (
 
 
 class Keychain:
-    """Usable from several threads at once. `name` is that of the salt object."""
+    """Usable from several threads at once. `name` is that of the salt object; `made` tells that keys were made."""
 
     def __init__(
         self, store: Store, name: str, find_password: FindPassword, cost: Cost = MODERATE, derive: Derive = derive
@@ -43,6 +43,7 @@ class Keychain:
         self._lock = RLock()
         self._password: str | None = None
         self._keyring: Keyring | None = None
+        self.made: str | None = None
         self._looked = False
         self._body: bytes | None = None
         self._old_keys: dict[format1_object.Kdf, bytes] = {}
@@ -83,7 +84,9 @@ class Keychain:
 
     def _created(self, repository: RepositoryId) -> Keyring:
         password, name = self.password(new=True), self._name
-        return keys.create_keyring(self._store, name, password, repository, cost=self._cost, derive=self._derive)
+        keyring = keys.create_keyring(self._store, name, password, repository, cost=self._cost, derive=self._derive)
+        self.made = f"made keys in {self._where}; if the password is lost, so is what they encrypt"
+        return keyring
 
     def password(self, *, new: bool = False) -> str:
         """Raises PasswordMissing, and what the source of the password raises."""
@@ -112,9 +115,11 @@ class Keychain:
         except ObjectMissing:
             return None
 
-    def _no_keys(self) -> Exception:
-        if self._salt() is not None:
-            return upgrade_needed(self._store.describe())
+    def _no_keys(self) -> RepositoryError:
+        return upgrade_needed(self._store.describe()) if self._salt() is not None else self.missing()
+
+    def missing(self) -> RepositoryError:
+        """The error for a repository that has encrypted something, and has no salt object."""
         return DamagedObject(
             f"{self._where} is missing, and nothing that is encrypted opens without it",
             hint="if it was deleted, its versions may lie under a delete marker: repair lists them; if it has another "
@@ -171,7 +176,7 @@ class Keychain:
                 self._old_keys[kdf] = self._derive(self.password(), same)
             return self._old_keys[kdf]
 
-    def _does_not_open(self, kdf: format1_object.Kdf) -> Exception:
+    def _does_not_open(self, kdf: format1_object.Kdf) -> RepositoryError:
         if kdf in self._proven or (self._keyring is not None and self._keyring.format1 is not None):
             return DamagedObject("a chunk of it does not open")
         return WrongPassword(

@@ -231,14 +231,6 @@ class PasswordChanged:
     version_id: VersionId
     replaced: tuple[VersionRef, ...]
 
-    def __str__(self) -> str:
-        ids = ", ".join(ref.version_id for ref in self.replaced)
-        return (
-            "The password is changed; nothing was uploaded again, because the master key stays the same. Whoever knows "
-            "an earlier password and can read, or has kept, an older version of the salt object can still open this "
-            f"repository. Delete these versions of it from the store to end that, as far as nobody kept them: {ids}."
-        )
-
 
 def change_password(
     store: Store,

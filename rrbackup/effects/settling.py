@@ -40,6 +40,8 @@ def settle(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
     if may.upgrade:
         upgrade_keys(client)
     client.unlock(create=True, upgrade=may.upgrade)
+    if client.keys.made is not None:
+        on_event(Notice(client.keys.made))
     journal = client.local.journal()
     task = recovery.Task(
         who=client.signature(),

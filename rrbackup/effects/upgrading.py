@@ -8,19 +8,32 @@ from collections.abc import Iterable
 from itertools import islice
 
 from rrbackup.effects.client import Client
+from rrbackup.errors import ModeError
 from rrbackup.pure import format1
 from rrbackup.pure.format1_object import read_file
-from rrbackup.pure.model import Link, ObjectRef, VersionRef
+from rrbackup.pure.model import Link, Mode, ObjectRef, VersionRef
 
 
 def upgrade_keys(client: Client) -> None:
-    """Replace the salt of rrbackup 1.0, if there is one. Raises WrongPassword, PasswordMissing."""
+    """Replace the salt of rrbackup 1.0, if there is one.
+
+    Raises WrongPassword, PasswordMissing, or ModeError where a file would have to be read to check the password.
+    """
     if not client.keys.has_old_salt():
         return
     links = client.control.read_chain(0)
     if client.keys.old_key() is None:
+        _check_may_read(client)
         _open_something(client, links)
     client.keys.upgrade(client.repository_of(links[0].head if links else None))
+
+
+def _check_may_read(client: Client) -> None:
+    if client.config.mode is Mode.WRITE_ONLY:
+        raise ModeError(
+            "this client is write-only: it may not read the file that would prove the password",
+            hint="upgrade with a client that may read",
+        )
 
 
 def _open_something(client: Client, links: Iterable[Link]) -> None:

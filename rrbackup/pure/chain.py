@@ -7,7 +7,7 @@ encrypted, so are all that follow: one that is not was put there by somebody wit
 from collections.abc import Callable, Sequence
 
 from rrbackup.errors import DamagedChain, NoSuchVersion
-from rrbackup.pure.model import DiffKind, HeadRef, Link, VersionId
+from rrbackup.pure.model import Diff, DiffKind, HeadRef, Link, VersionId, Word
 
 Fetch = Callable[[VersionId], Link]
 
@@ -98,6 +98,12 @@ def _nth_latest(version: str, commits: Sequence[Link]) -> Link:
             hint="list_versions shows the commits there are",
         )
     return commits[int(back)]
+
+
+def refers_to_encrypted(diff: Diff) -> bool:
+    """Whether a file that the diff records is stored encrypted, as far as the diff says."""
+    objects = (change.entry.object for change in diff.changes)
+    return any(ref is not None and Word.ENCRYPT in ref.applied for ref in objects)
 
 
 def commits(links: Sequence[Link]) -> tuple[Link, ...]:

@@ -40,7 +40,7 @@ MAX_MEMORY_BYTES: Final = 4 << 30
 MAX_RECORD_BYTES: Final = 1 << 17
 """A record has about 500 bytes."""
 
-_GO_BACK: Final = "an older version of the object may be sound: go back to it with repair --salt VERSION"
+_GO_BACK: Final = "an older version may be sound: repair lists them, and repair --salt VERSION goes back to one"
 _CHECKED: Final = b"rrbackup 2 password check"
 _old_salt = re.compile(rb"[0-9a-fA-F]{32}\s*").fullmatch
 

@@ -1,6 +1,6 @@
 """Writes golden stores. Run once for a format, by hand; what it wrote is committed and never written again.
 
-    PYTHONPATH=tests python tests/golden/write_golden.py FOLDER...
+    PYTHONPATH=. python tests/golden/write_golden.py FOLDER...
 
 Refuses to replace a folder that is there: a golden store is what versions out in the world have written.
 """
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import rrbackup
@@ -110,7 +111,7 @@ def _file1(file: File) -> dict[str, object]:
 # --- format 2 ------------------------------------------------------------------------------------------------------
 
 
-def make_format2_plain() -> Made:
+def make_format2(crypto: rrbackup.CryptoSettings | None = None, **pipelines: Any) -> Made:
     store = MemoryStore()
     with tempfile.TemporaryDirectory() as folder, _fixed_world(store):
         base = Path(folder) / "tree"
@@ -120,6 +121,8 @@ def make_format2_plain() -> Made:
             local_lock_file=f"{folder}/lock",
             directory=rrbackup.DirectorySettings(path=f"{folder}/unused"),
             follow_symlinks=False,
+            crypto=crypto,
+            **pipelines,
         )
         commits = []
         for edit in (_first_edit, _second_edit, _third_edit):
@@ -190,12 +193,13 @@ def _commit2(config: rrbackup.Config, store: MemoryStore, base: Path) -> dict[st
 
 
 BEFORE_PUBLISHING = 5
-"""The number of the request that publishes."""
+"""The number of the request that publishes, where no salt object has to be read."""
 
 
 def _crash2(config: rrbackup.Config, store: MemoryStore) -> None:
     """Die right before the diff is published."""
-    dying = store.client(faults=[Fault(BEFORE_PUBLISHING, FaultKind.BEFORE)])
+    number = BEFORE_PUBLISHING + (config.crypto is not None)
+    dying = store.client(faults=[Fault(number, FaultKind.BEFORE)])
     with suppress(SimulatedCrash), rrbackup.open_repository(config, store=dying, threads=1) as repository:
         repository.backup()
     assert dying.crashed
@@ -247,7 +251,19 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "format1-plain": lambda: make_format1(False, False, Names(), left_over=True),
     "format1-encrypted": lambda: make_format1(True, True, Names(), left_over=True),
     "format1-renamed": lambda: make_format1(True, False, RENAMED, left_over=False),
-    "format2-plain": make_format2_plain,
+    "format2-plain": make_format2,
+    "format2-encrypted": lambda: make_format2(
+        rrbackup.CryptoSettings(crypt_password=PASSWORD.decode(), kdf_passes=4, kdf_memory=32 << 20),
+        meta_pipeline=["compress", "encrypt"],
+        file_pipeline=[
+            ["/a.txt", ["encrypt"]],
+            ["/folder/*", ["hash_names", "compress", "encrypt"]],
+            ["/n*", ["compress"]],
+            ["/gone*", ["hash_names"]],
+            ["*", []],
+        ],
+        chunk_size=65_536,
+    ),
 }
 
 

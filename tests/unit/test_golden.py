@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 import rrbackup
 from rrbackup.pure import format1, format1_object, format2
@@ -104,6 +105,7 @@ def config(tmp_path: Path) -> rrbackup.Config:
         local_lock_file=str(tmp_path / "lock"),
         directory=rrbackup.DirectorySettings(path=str(tmp_path / "unused")),
         follow_symlinks=False,
+        crypto=rrbackup.CryptoSettings(crypt_password=PASSWORD.decode()),
     )
 
 
@@ -139,6 +141,7 @@ def check_tree(target: Path, expected: Mapping[str, ExpectedFile]) -> None:
 @pytest.mark.parametrize("folder", FORMAT2)
 def test_a_backup_onto_a_golden_store_ends_the_interrupted_run(folder: str, config: rrbackup.Config) -> None:
     golden = golden_stores.load(folder)
+    config = evolve(config, meta_pipeline=["encrypt"] if "encrypted" in folder else [])
     base = Path(config.base_path)
     base.mkdir()
     (base / "new").write_bytes(b"new\n")
