@@ -31,7 +31,7 @@ from rrbackup.events import DownloadPlanned, OnEvent, ignore_event
 from rrbackup.pure import chain
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.manifest import fold_links
-from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, Link, LocalManifest, Mode, VersionId
+from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, Link, LocalManifest, Mode, VersionId, Word
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.report import BackupResult, CollectResult, DownloadResult, Listing, Version, backup_result
 
@@ -232,7 +232,8 @@ class Repository:
         """Write one commit's entries below `target`, leaving out what `ignore` (filters) covers.
 
         Existing files are replaced, others left alone; every file is checked before it takes its place. What fails
-        is a problem of that file. Raises NoSuchVersion, SourceError for the target, StoreError, ModeError.
+        is a problem of that file. Raises NoSuchVersion, SourceError for the target, StoreError, ModeError, and before
+        anything is written WrongPassword.
         """
         if self.config.mode is Mode.WRITE_ONLY:
             raise ModeError(
@@ -242,6 +243,8 @@ class Repository:
         link, entries = self._manifest(version)
         left_out = Filters.of(ignore)
         wanted = [entry for entry in entries if not left_out.covers(entry.path)]
+        if any(entry.object is not None and Word.ENCRYPT in entry.object.applied for entry in wanted):
+            self._client.keys.keyring()
         on_event(_announcement(wanted))
         with Target(Path(target)) as folder:
             restorer = Restorer(self._client.store, self._client.keys, folder, on_event, self._threads)

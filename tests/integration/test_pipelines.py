@@ -9,6 +9,8 @@ import zstandard
 from attrs import evolve
 
 from rrbackup.cli.human import entry_lines
+from rrbackup.config import CryptoSettings
+from rrbackup.errors import ConfigError, DamagedObject, ObjectMissing, PasswordMissing
 from rrbackup.effects import reading, transfer
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Store
@@ -152,8 +154,27 @@ def test_unchanged_files_stay_as_they_are_stored(make_bench: MakeBench, memory: 
     assert objects(bench)["/a"].applied == (Word.COMPRESS,)
 
 
-def test_every_word_on_every_store(make_bench: MakeBench, store: Store, tmp_path: Path) -> None:
-    bench = make_bench(store, file_pipeline=RULES, meta_pipeline=["compress"])
+PASSWORD = CryptoSettings(crypt_password="correct horse", kdf_passes=4, kdf_memory=32 << 20)
+ENCRYPTING = [
+    ("*.txt", ["encrypt"]),
+    ("/secret*", ["hash_names", "encrypt"]),
+    ("/both*", ["compress", "encrypt"]),
+    ("*", []),
+]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"file_pipeline": RULES, "meta_pipeline": ["compress"]},
+        {"file_pipeline": ENCRYPTING, "meta_pipeline": ["compress", "encrypt"], "crypto": PASSWORD},
+    ],
+    ids=["compressing", "encrypting"],
+)
+def test_every_word_on_every_store(
+    make_bench: MakeBench, store: Store, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    bench = make_bench(store, **settings)
     write(bench.base, {"a.txt": b"abc" * 99, "secret/a": b"s", "both": b"def" * 99, "plain": b"p", "empty": b""})
     bench.backup()
     write(bench.base, {"b.txt": b"abc" * 99, "both": b"xyz" * 99})
@@ -179,3 +200,54 @@ def test_listings_show_how_each_object_is_stored(make_bench: MakeBench, memory: 
     bench.backup()
     lines = [line for line in entry_lines(bench.open().files(), verbose=True) if "version" in line]
     assert [line.rpartition(", ")[2] for line in lines] == ["stored with hash_names and compress", "stored as it is"]
+
+
+# --- keys ------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_without_encrypt_does_not_publish_onto_encrypted_commits(
+    make_bench: MakeBench, memory: MemoryStore
+) -> None:
+    bench = make_bench(memory, meta_pipeline=["encrypt"], crypto=PASSWORD)
+    write(bench.base, {"a": b"1"})
+    bench.backup()
+    write(bench.base, {"a": b"2"})
+    before = list(memory.list_versions(""))
+    plain = bench.open(meta_pipeline=())
+    for action in (plain.backup, plain.collect_garbage):
+        with pytest.raises(ConfigError, match="has no encrypt, but the commits"):
+            action()
+    assert list(memory.list_versions("")) == before
+
+
+def test_no_new_keys_are_made_where_old_ones_are_missing(make_bench: MakeBench, memory: MemoryStore) -> None:
+    """Neither under a delete marker nor gone for good, neither with encrypted diffs nor with open ones."""
+    for meta in (["encrypt"], []):
+        bench = make_bench(
+            memory.client(prefix=f"{len(meta)}"),
+            crypto=PASSWORD,
+            meta_pipeline=meta,
+            file_pipeline=[("*", ["encrypt"])],
+        )
+        write(bench.base, {"a": b"1"})
+        bench.backup()
+        (salt,) = bench.store.list_versions("salt_file")
+        bench.store.delete_versions([salt.ref])
+        for _ in range(2):
+            with pytest.raises(DamagedObject, match="salt_file"):
+                bench.backup()
+        with pytest.raises(ObjectMissing):
+            bench.store.get("salt_file")
+        bench.config.manifest_path().unlink()
+
+
+def test_without_the_password_nothing_is_restored(make_bench: MakeBench, memory: MemoryStore, tmp_path: Path) -> None:
+    rules = [("/secret", ["encrypt"]), ("*", [])]
+    bench = make_bench(memory, file_pipeline=rules, crypto=PASSWORD)
+    write(bench.base, {"a": b"open", "secret": b"2"})
+    bench.backup()
+    reader = bench.open(crypto=None)
+    with pytest.raises(PasswordMissing):
+        reader.download("latest", tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+    assert reader.download("latest", tmp_path / "part", ["/secret"]).problems == ()

@@ -52,6 +52,30 @@ def fetch_from(links: list[Link]) -> tuple[chain.Fetch, list[str]]:
     return fetch, asked
 
 
+def encrypted(links: list[Link], *numbers: int) -> list[Link]:
+    return [evolve(link, encrypted=link.diff.sequence in numbers) for link in links]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sound"), [((), True), ((3,), True), ((2, 3), True), ((2,), False), ((1, 3), False)]
+)
+def test_nothing_unencrypted_lies_on_top_of_something_encrypted(numbers: tuple[int, ...], sound: bool) -> None:
+    links = encrypted(make_chain((), (), ()), *numbers)
+    fetch, _ = fetch_from(links)
+    if sound:
+        assert chain.walk(links[0].version_id, 0, fetch) == tuple(links)
+    else:
+        with pytest.raises(DamagedChain, match="is not encrypted"):
+            chain.walk(links[0].version_id, 0, fetch)
+
+
+def test_an_encrypted_head_that_is_remembered_has_no_unencrypted_successor() -> None:
+    newest, known, _ = encrypted(make_chain((), (), ()), 1, 2)
+    with pytest.raises(DamagedChain, match="v3 is not encrypted, but v2 below it is"):
+        check_follows(known.head, newest, "manifest")
+    check_follows(known.head, evolve(newest, encrypted=True), "manifest")
+
+
 @pytest.mark.parametrize(
     ("after", "expected"), [(0, ["v3", "v2", "v1"]), (1, ["v3", "v2"]), (2, ["v3"]), (3, []), (9, [])]
 )

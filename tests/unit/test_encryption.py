@@ -24,6 +24,7 @@ from rrbackup.pure.encryption import (
     encrypt_bytes,
     encrypt_stream,
     open_stream,
+    sealed_size,
 )
 from rrbackup.pure.header import MAX_HEADER_BYTES
 from rrbackup.pure.model import RepositoryId, Word
@@ -84,6 +85,11 @@ def test_libsodium_opens_what_we_write(size: int) -> None:
     assert b"".join(message for message, _ in opened) == noise(size)
     assert [tag for _, tag in opened] == [MESSAGE] * (len(chunks) - 1) + [FINAL]
     assert len(chunks) == max(1, -(-size // CHUNK))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_size_of_an_object_is_known_beforehand(size: int) -> None:
+    assert sealed_size(size, HEADER) == len(encrypted(noise(size)))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.errors import ConfigError
+from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.model import (
     Entry,
@@ -23,7 +24,6 @@ from rrbackup.pure.model import (
     Word,
 )
 from rrbackup.pure.names import path_order
-from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.plan import (
     CLOCK_GRANULARITY_NS,
     BackupPlan,

@@ -8,7 +8,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "rrbackup"
 TESTS = Path(__file__).parents[1]
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+SCRIPTS = PACKAGE / "recover"
+"""What lies here is given to people; the package never imports it, and it imports nothing of the package."""
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if SCRIPTS not in path.parents)
 
 MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
