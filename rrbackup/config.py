@@ -81,7 +81,7 @@ class CryptoSettings:
 class Config:
     """One backup: what, where to, and how.
 
-    `chunk_size` is in plaintext bytes of an encrypted chunk, `compress_level` a level of zstd.
+    `chunk_size` is in plaintext bytes of an encrypted chunk, `compress_level` a level of zstd, `takeover_after` seconds.
     `allow_delete_versions` is None where nothing was
     said: then versions may be deleted unless the client is write-only. `split_chunk_size` does nothing.
     `loaded_from` is the absolute path of the file that was loaded; no key stands for it.
@@ -123,6 +123,7 @@ class Config:
     allow_delete_versions: bool | None = field(default=None, metadata=_FLAG)
 
     chunk_size: int = field(default=5_242_880, metadata=check.checked_by(check.whole_number(65_536, 67_108_864)))
+    takeover_after: int = field(default=86_400, metadata=check.checked_by(check.whole_number(1)))
     compress_level: int = field(default=DEFAULT_LEVEL, metadata=check.checked_by(check.whole_number(1, 22)))
     visit_mountpoints: bool = field(default=True, metadata=_FLAG)
     follow_symlinks: bool = field(default=True, metadata=_FLAG)

@@ -15,14 +15,19 @@ from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.local_state import LocalState
 from rrbackup.effects.opening import Ask, cost_of, find_password_of, names_of
 from rrbackup.effects.passwords import ENVIRONMENT
+from rrbackup.effects.renewing import RENEW_SECONDS
 from rrbackup.effects.runner import NoTransfer, Transfer, World
 from rrbackup.effects.store import Store
 from rrbackup.pure import format1
 from rrbackup.pure.chain import refers_to_encrypted
-from rrbackup.pure.claims import Signature
+from rrbackup.pure.claims import Patience, Signature
 from rrbackup.pure.framing import Framing
 from rrbackup.pure.keys import NONCE_BYTES
 from rrbackup.pure.model import HeadRef, Mode, RepositoryId, TransactionId, Word
+
+_SECOND = 1_000_000_000
+_OWN_HOST_NS = 15 * 60 * _SECOND
+"""So long a claim of this host may go without renewal: its process would have had nothing between itself and us."""
 
 
 class Client:
@@ -50,7 +55,11 @@ class Client:
         return self.config.mode is Mode.READ_WRITE
 
     def world(self, transfer: Transfer | None = None) -> World:
-        return World(self.control, self.config.mode, self.local.note_transaction, transfer or NoTransfer())
+        return World(self.control, self.config.mode, self.local.note_transaction, transfer or NoTransfer(), RENEW_SECONDS)
+
+    def patience(self) -> Patience:
+        others = self.config.takeover_after * _SECOND
+        return Patience(min(_OWN_HOST_NS, others), others)
 
     def signature(self) -> Signature:
         """A new transaction of this client."""

@@ -110,7 +110,8 @@ class Control:
             return SeenClaim()
         record = self._decode_claim(fetched, self.names.claim)
         self.single_writer = record.conditional_writes is False
-        return SeenClaim(record, fetched.info.etag, fetched.info.version_id)
+        info = fetched.info
+        return SeenClaim(record, info.etag, info.version_id, info.date_ns - info.last_modified_ns)
 
     def read_claim_keys(self, version_id: VersionId) -> tuple[str, ...] | None:
         try:

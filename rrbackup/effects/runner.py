@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from attrs import field, frozen
 
 from rrbackup.effects.control import Control
+from rrbackup.effects.renewing import Renewal
 from rrbackup.errors import ModeError, StoreUnavailable
 from rrbackup.pure.model import ClaimState, Mode, TransactionId
 from rrbackup.pure.outcomes import FileResult
@@ -52,12 +53,16 @@ UNCLEAR_LIMIT = 5
 """So many writes in a row without an answer, and the store counts as out of reach."""
 
 
+Lost = Callable[[], bool]
+"""Whether the claim has been lost, so that further uploads are for nothing."""
+
+
 class Transfer(Protocol):
     """The data plane: reads the files of the tree and moves their bodies."""
 
     def inspect(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]: ...
 
-    def upload(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]: ...
+    def upload(self, candidates: tuple[Candidate, ...], lost: Lost) -> tuple[FileResult, ...]: ...
 
 
 class NoTransfer:
@@ -66,19 +71,20 @@ class NoTransfer:
     def inspect(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
         raise NotImplementedError
 
-    def upload(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
+    def upload(self, candidates: tuple[Candidate, ...], lost: Lost) -> tuple[FileResult, ...]:
         raise NotImplementedError
 
 
 @frozen
 class World:
     """What effects act upon. `before_claim` writes a transaction down locally before its claim is sent, so that
-    a claim found later is recognised as our own."""
+    a claim found later is recognised as our own. `renew_seconds`: how often a claim is renewed; None is never."""
 
     control: Control
     mode: Mode
     before_claim: Callable[[TransactionId], None] = lambda transaction: None
     transfer: Transfer = field(factory=NoTransfer)
+    renew_seconds: float | None = None
 
 
 def perform(effect: Effect, world: World) -> Outcome:
@@ -90,10 +96,11 @@ def perform(effect: Effect, world: World) -> Outcome:
         )
     if isinstance(effect, WriteClaim) and effect.record.state is ClaimState.OPEN:
         world.before_claim(effect.record.transaction)
-    return _perform(effect, world.control, world.transfer)
+    return _perform(effect, world)
 
 
-def _perform(effect: Effect, control: Control, transfer: Transfer) -> Outcome:
+def _perform(effect: Effect, world: World) -> Outcome:
+    control, transfer = world.control, world.transfer
     match effect:
         case ReadHead(known):
             return HeadSeen(control.read_head(known))
@@ -111,8 +118,10 @@ def _perform(effect: Effect, control: Control, transfer: Transfer) -> Outcome:
             return control.publish(diff, expect)
         case Inspect(candidates):
             return Results(transfer.inspect(candidates))
-        case Upload(candidates):
-            return Results(transfer.upload(candidates))
+        case Upload(candidates, claim):
+            with Renewal(world.control, claim, world.renew_seconds) as renewal:
+                results = transfer.upload(candidates, lambda: renewal.lost)
+            return Results(results, renewal.claim)
         case ListKeys(keys):
             return VersionsSeen(control.list_keys(keys))
         case ListAll():

@@ -11,9 +11,13 @@ from rrbackup.effects.upgrading import upgrade_keys
 from rrbackup.errors import ClientAtWork, StoreMissing, StoreUnavailable
 from rrbackup.events import Notice, OnEvent
 from rrbackup.pure import claims, format1, recovery, sweep
+from rrbackup.pure.claims import Patience
 from rrbackup.pure.format2 import JournalContent
 from rrbackup.pure.model import Claim, HeadRef, SeenClaim, TransactionId
 from rrbackup.pure.steps import MustMatch, Wrote
+
+
+_SECOND = 1_000_000_000
 
 
 @frozen
@@ -49,6 +53,7 @@ def settle(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
         dead=journal.transactions,
         take_over=may.take_over,
         upgrade=may.upgrade,
+        patience=client.patience(),
         deletes=client.deletes,
         known_head=client.local.known_head(),
     )
@@ -57,7 +62,7 @@ def settle(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
     if facts.outdated:
         raise format1.upgrade_needed(client.store.describe())
     if facts.blocked:
-        raise _at_work(facts.claim)
+        raise _at_work(facts.claim, task.patience, task.who.host)
     if facts.victim is not None:
         on_event(Notice(_recovered(facts)))
     _settle_journal(client, facts, journal)
@@ -83,14 +88,17 @@ def _settle_journal(client: Client, facts: recovery.Facts, journal: JournalConte
     client.local.drop_journal()
 
 
-def _at_work(claim: SeenClaim) -> ClientAtWork:
+def _at_work(claim: SeenClaim, patience: Patience, host: str) -> ClientAtWork:
     record = claim.open
     assert record is not None
-    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.created_ns // 1_000_000_000))
+    heard, seconds = claim.age_ns // _SECOND, (patience.limit_ns(record.host, host) or 0) // _SECOND
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.created_ns // _SECOND))
     return ClientAtWork(
-        f"another client is at work: {record.host}, since {since} (transaction {record.transaction})",
-        hint="wait for it to end; if it is dead, run again with --take-over. That is always safe for the "
-        "repository: should it be alive after all, its backup fails",
+        f"another client is at work: {record.host}, since {since}, last heard of {heard} seconds ago "
+        f"(transaction {record.transaction})",
+        hint=f"wait for it to end; it counts as dead once it was silent for {seconds} seconds. If it is "
+        "dead, run again with --take-over. That is always safe for the repository: should it be alive after all, its "
+        "backup fails",
     )
 
 

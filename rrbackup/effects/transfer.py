@@ -36,7 +36,7 @@ READ_TRIES = 3
 
 
 class Interrupted(Exception):
-    """Another thread has failed; this one stops at the next chunk."""
+    """Another thread has failed, or the claim is lost; this one stops at the next chunk."""
 
 
 @frozen
@@ -78,6 +78,7 @@ class BackupTransfer:
         self._on_event = on_event
         self._event_lock = Lock()
         self._stop = Flag()
+        self._lost: Callable[[], bool] = lambda: False
         self._repeated_sizes: frozenset[int] = frozenset()
 
     # --- effects -----------------------------------------------------------------------------------------------
@@ -93,8 +94,12 @@ class BackupTransfer:
             self._tell(result)
         return tuple(results)
 
-    def upload(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
-        """Settle all candidates, several at a time. An error of the store stops all and is raised."""
+    def upload(self, candidates: tuple[Candidate, ...], lost: Callable[[], bool]) -> tuple[FileResult, ...]:
+        """Settle all candidates, several at a time. An error of the store stops all and is raised.
+
+        Once `lost` says so, what is not finished is given up: those files fail.
+        """
+        self._lost = lost
         sizes = Counter(candidate.size for candidate in candidates)
         self._repeated_sizes = frozenset(size for size, count in sizes.items() if count > 1)
         with ThreadPoolExecutor(self._options.threads) as pool:
@@ -134,7 +139,12 @@ class BackupTransfer:
         attempts = _Attempts(candidate.asked)
         result: FileResult
         try:
+            self._go_on()
             result = self._send(candidate, attempts)
+        except Interrupted:
+            if not self._lost():
+                raise
+            result = Failed(candidate.path, Problem(candidate.path, ProblemKind.UNREADABLE, "given up"))
         except BasePathMissing:
             raise
         except SourceError as error:
@@ -247,9 +257,12 @@ class BackupTransfer:
     # --- telling -----------------------------------------------------------------------------------------------
 
     def _moved(self, candidate: Candidate, count: int) -> None:
-        if self._stop.is_set():
-            raise Interrupted
+        self._go_on()
         self._emit(BytesMoved(candidate.path, count))
+
+    def _go_on(self) -> None:
+        if self._stop.is_set() or self._lost():
+            raise Interrupted
 
     def _tell(self, result: FileResult) -> None:
         if result.problem is not None:

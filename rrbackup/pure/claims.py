@@ -7,7 +7,7 @@ on from record to record.
 
 from attrs import evolve, frozen
 
-from rrbackup.pure.model import Claim, ClaimState, HeadRef, SeenClaim, TransactionId
+from rrbackup.pure.model import Claim, ClaimState, HeadRef, SeenClaim, TransactionId, VersionId
 
 OLD_CLIENT = TransactionId("rrbackup-1.0")
 """Stands for whatever transaction a client of rrbackup 1.0 has left open: it gave them no ids."""
@@ -23,6 +23,25 @@ class Signature:
     transaction: TransactionId
     host: str
     created_ns: int
+
+
+@frozen
+class Patience:
+    """For how long an open claim that was not renewed counts as alive: one of the client's own host, one of another's.
+
+    None means for ever. It is courtesy only: whatever is taken over can no longer publish.
+    """
+
+    own_host_ns: int | None = None
+    others_ns: int | None = None
+
+    def limit_ns(self, claiming: str, host: str) -> int | None:
+        """For a claim of the host `claiming`, as seen from `host`."""
+        return self.own_host_ns if claiming == host else self.others_ns
+
+    def is_over(self, seen: SeenClaim, host: str) -> bool:
+        limit = self.limit_ns(seen.record.host, host) if seen.record is not None else None
+        return limit is not None and seen.age_ns >= limit
 
 
 def opening(who: Signature, head: HeadRef | None, keys: tuple[str, ...], after: SeenClaim) -> Claim:
@@ -42,9 +61,19 @@ def opening(who: Signature, head: HeadRef | None, keys: tuple[str, ...], after: 
 
 def taking_over(who: Signature, seen: SeenClaim, head: HeadRef | None) -> Claim:
     """A small claim of our own that names the record in which the victim's keys are listed."""
-    victim = seen.open
-    assert victim is not None
-    return evolve(opening(who, head, (), seen), keys_version=victim.keys_version or seen.version_id)
+    return evolve(opening(who, head, (), seen), keys_version=keys_version(seen))
+
+
+def renewing(seen: SeenClaim) -> Claim:
+    """The next record of a transaction that goes on: small, and it names the one that lists the keys."""
+    assert seen.record is not None
+    return evolve(seen.record, serial=seen.record.serial + 1, keys=(), keys_version=keys_version(seen))
+
+
+def keys_version(seen: SeenClaim) -> VersionId | None:
+    """Where the keys of an open claim are listed."""
+    assert seen.record is not None
+    return seen.record.keys_version or seen.version_id
 
 
 def of_old_client(keys: tuple[str, ...], created_ns: int) -> Claim:

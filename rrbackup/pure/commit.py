@@ -11,7 +11,7 @@ The story, as one would write it without machine::
     if something has to be uploaded:
         claim, naming all keys that may be written                                       Claiming
             no clear answer: read back                                                   Confirming
-        upload                                                                           Uploading
+        upload, and renew the claim meanwhile; it was taken over: lost                   Uploading
     if nothing has changed: stop
     publish the diff                                                                     Publishing
         no clear answer: read the chain back; not there and head unmoved: again          Verifying
@@ -177,8 +177,8 @@ def next_effect(state: State) -> Effect | None:
             return WriteClaim(_claim(job, results), expecting(job.claim.etag))
         case Confirming() | Rechecking():
             return ReadClaim()
-        case Uploading(job, results):
-            return Upload(_open_candidates(job, results))
+        case Uploading(job, results, claim):
+            return Upload(_open_candidates(job, results), claim)
         case Publishing(job, results):
             return Publish(_diff(job, results), expecting(job.head.etag if job.head else None))
         case Verifying(job):
@@ -202,8 +202,8 @@ def advance(state: State, outcome: Outcome) -> State:
             return Confirming(job, results)
         case Confirming(job, results), ClaimSeen(claim):
             return _confirmed(job, results, claim)
-        case Uploading(job, results, claim), Results(more):
-            return _after_reading(job, (*results, *more), claim)
+        case Uploading(_, results, claim), Results(more, seen):
+            return _uploaded(evolve(state, results=(*results, *more)), seen or claim)
         case Publishing(job, results, claim), Wrote():
             link = published(_diff(job, results), outcome)
             return _tidy(job, results, claim, Ending(link))
@@ -233,6 +233,13 @@ def _confirmed(job: Job, results: tuple[FileResult, ...], claim: SeenClaim) -> S
     if claim.etag == job.claim.etag:
         return Claiming(job, results)
     return Ended(results, Ending(lost=True))
+
+
+def _uploaded(state: Uploading, seen: SeenClaim) -> State:
+    """A claim that is no longer ours is not ours to clear: then the one that we held stays the condition."""
+    if seen.belongs_to(state.job.who.transaction):
+        return _after_reading(state.job, state.results, seen)
+    return _tidy(state.job, state.results, state.claim, Ending(lost=True))
 
 
 def _after_reading(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None) -> State:

@@ -196,11 +196,15 @@ class Claim:
 
 @frozen
 class SeenClaim:
-    """What lies at the claim object now. `record` is None where there is nothing, or a delete marker."""
+    """What lies at the claim object now. `record` is None where there is nothing, or a delete marker.
+
+    `age_ns` says how long it lay there when it was read, by the store's own clock.
+    """
 
     record: Claim | None = None
     etag: str | None = None
     version_id: VersionId | None = None
+    age_ns: int = 0
 
     @property
     def open(self) -> Claim | None:

@@ -3,7 +3,7 @@
 Rule 1: it is level-triggered. Its state is what was observed; `next_effect` names the first thing that is missing
 until nothing is. A crash in the middle needs no code: the next run observes again.
 Rule 2: safety never depends on time or on who is believed dead. Courtesy does: an open claim that is not known
-to be dead stops us, unless told to take over. What a client of rrbackup 1.0 left open is taken over once the user has
+to be dead stops us, unless it was not renewed for long, or we are told to take over. What a client of rrbackup 1.0 left open is taken over once the user has
 said (`upgrade`) that there are none any more.
 
 The story, as one would write it without machine::
@@ -22,7 +22,7 @@ The story, as one would write it without machine::
 from attrs import evolve, frozen
 
 from rrbackup.pure import claims, format1, sweep
-from rrbackup.pure.claims import Signature
+from rrbackup.pure.claims import Patience, Signature
 from rrbackup.pure.model import (
     ClaimState,
     Diff,
@@ -69,6 +69,7 @@ class Task:
     dead: frozenset[TransactionId] = frozenset()
     take_over: bool = False
     upgrade: bool = False
+    patience: Patience = Patience()
     deletes: bool = True
     known_head: HeadRef | None = None
 
@@ -105,10 +106,12 @@ class Facts:
     @property
     def blocked(self) -> bool:
         """An open claim stands in the way that may be alive, and we have not been told to take over."""
-        record = self.claim.open if self.claim else None
-        if record is None or self.ours or self.committed is not False:
+        task, seen = self.task, self.claim or SeenClaim()
+        record = seen.open
+        if record is None or self.ours or self.committed is not False or task.take_over:
             return False
-        return not (self.task.take_over or record.transaction in {*self.task.dead, claims.OLD_CLIENT})
+        dead = record.transaction in {*task.dead, claims.OLD_CLIENT}
+        return not (dead or task.patience.is_over(seen, task.who.host))
 
 
 def begin(task: Task) -> Facts:

@@ -93,7 +93,10 @@ class Inspect:
 
 @frozen
 class Upload:
+    """Upload candidates, and renew `claim` meanwhile, so that others see life. Stops early if the claim is lost."""
+
     candidates: tuple[Candidate, ...]
+    claim: SeenClaim
 
 
 @frozen
@@ -225,9 +228,13 @@ class Unclear:
 
 @frozen
 class Results:
-    """What became of candidates, in any order; of an inspection, only of those that were settled."""
+    """What became of candidates, in any order; of an inspection, only of those that were settled.
+
+    `claim` is what an upload saw last at the claim object, where it renewed it.
+    """
 
     results: tuple[FileResult, ...]
+    claim: SeenClaim | None = None
 
 
 @frozen

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from rrbackup.effects.control import Control
-from rrbackup.pure import collection, commit, format2, recovery, sweep
+from rrbackup.pure import claims, collection, commit, format2, recovery, sweep
 from rrbackup.pure.model import Claim, ClaimState, Diff, DiffKind, ListedVersion, SeenClaim, VersionRef
 from rrbackup.pure.plan import Candidate
 from rrbackup.pure.steps import (
@@ -151,6 +151,21 @@ def _claim_unconditionally(patch: Patch, state: ClaimState) -> None:
         return Wrote(stored.version_id, stored.etag, format2.sha256_hex(body))
 
     patch.setattr(Control, "write_claim", write_claim)
+
+
+def clear_what_was_taken_over(patch: Patch) -> None:
+    """Whoever finds another's claim while renewing clears that one."""
+
+    def uploaded(state: commit.Uploading, seen: SeenClaim) -> commit.State:
+        return real(evolve(state, claim=seen), seen)
+
+    real = commit._uploaded
+    patch.setattr(commit, "_uploaded", uploaded)
+
+
+def renew_without_the_keys(patch: Patch) -> None:
+    """A renewed claim no longer says where its keys are listed, but seems to have none."""
+    patch.setattr(claims, "keys_version", lambda seen: seen.version_id)
 
 
 def no_fence_in_recovery(patch: Patch) -> None:

@@ -31,12 +31,13 @@ Goal = Backup | Collect | CleanList
 
 @frozen
 class Profile:
-    """Who runs, and what for. `name` is also the host."""
+    """Who runs, and what for. `name` is also the host. `renews`: the claim is renewed after every file."""
 
     name: str
     goal: Goal
     take_over: bool = False
     mode: Mode = Mode.READ_WRITE
+    renews: bool = False
 
 
 @frozen
@@ -98,6 +99,7 @@ class Committing:
     manifest: LocalManifest
     state: commit.State
     sent: tuple[FileResult, ...] = ()
+    renewed: SeenClaim | None = None
 
 
 @frozen
@@ -113,12 +115,13 @@ class Ended:
 Phase = Settling | SettlingJournal | Observing | ReadingList | Committing | Collecting | Ended
 
 
-def one_upload(effect: Effect | None, sent: tuple[FileResult, ...]) -> Effect | None:
+def one_upload(phase: Committing) -> Effect | None:
     """An upload of several files is carried out file by file."""
+    effect = commit.next_effect(phase.state)
     if not isinstance(effect, Upload):
         return effect
-    done = {result.path for result in sent}
-    return Upload(tuple(c for c in effect.candidates if c.path not in done)[:1])
+    done = {result.path for result in phase.sent}
+    return Upload(tuple(c for c in effect.candidates if c.path not in done)[:1], phase.renewed or effect.claim)
 
 
 def after_effect(phase: Committing, outcome: Outcome) -> Phase:
@@ -126,7 +129,12 @@ def after_effect(phase: Committing, outcome: Outcome) -> Phase:
     if not isinstance(effect, Upload):
         return evolve(phase, state=commit.advance(phase.state, outcome))
     assert isinstance(outcome, Results)
-    sent = (*phase.sent, *outcome.results)
-    if len(sent) < len(effect.candidates):
-        return evolve(phase, sent=sent)
-    return evolve(phase, state=commit.advance(phase.state, Results(sent)), sent=())
+    sent, seen = (*phase.sent, *outcome.results), outcome.claim
+    lost = seen is not None and seen.etag != effect.claim.etag and not _same_transaction(seen, effect.claim)
+    if len(sent) < len(effect.candidates) and not lost:
+        return evolve(phase, sent=sent, renewed=seen)
+    return evolve(phase, state=commit.advance(phase.state, Results(sent, seen)), sent=(), renewed=None)
+
+
+def _same_transaction(one: SeenClaim, other: SeenClaim) -> bool:
+    return other.open is not None and one.belongs_to(other.open.transaction)

@@ -12,6 +12,7 @@ from attrs import evolve
 
 from rrbackup.effects.control import Control, ObjectNames
 from rrbackup.effects.memory import Fault, FaultKind, MemoryClient, MemoryStore, SimulatedCrash
+from rrbackup.effects.renewing import renewed
 from rrbackup.effects.runner import World, perform
 from rrbackup.errors import StoreError
 from rrbackup.pure import collection, commit, recovery, sweep
@@ -29,7 +30,7 @@ from rrbackup.pure.model import (
     VersionRef,
 )
 from rrbackup.pure.outcomes import Settled
-from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, WriteClaim
+from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, Results, Upload, WriteClaim
 from tests.property.phases import (
     Backup,
     CleanList,
@@ -144,8 +145,8 @@ class Client:
                 return sweep.next_effect(search)
             case Observing(_, known):
                 return ReadChain(known.head.sequence if known.head else 0)
-            case Committing(_, state, sent):
-                return one_upload(commit.next_effect(state), sent)
+            case Committing():
+                return one_upload(self.phase)
             case Collecting(state):
                 return collection.next_effect(state)
             case ReadingList() | Ended():
@@ -157,7 +158,11 @@ class Client:
             return self._collecting(phase.rest, frozenset(listed)) if listed else Ended(End.NOTHING)
         effect = self.next_effect()
         assert effect is not None
-        return self._advanced(phase, perform(effect, self._world()))
+        outcome = perform(effect, self._world())
+        if self.profile.renews and isinstance(effect, Upload):
+            assert isinstance(outcome, Results)
+            outcome = Results(outcome.results, renewed(self.control, effect.claim))
+        return self._advanced(phase, outcome)
 
     def _advanced(self, phase: Phase, outcome: Outcome) -> Phase:
         match phase:

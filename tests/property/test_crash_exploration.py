@@ -21,6 +21,7 @@ BIG = b"x" * 5000
 SCENARIOS = (
     Scenario("first backup", Profile("actor", Backup(tree(a=b"1", b=b"22"))), OTHER),
     Scenario("second backup", Profile("actor", Backup(CHANGED)), OTHER, PAST, ("files/a.bak", "files/z/other")),
+    Scenario("a renewed claim", Profile("actor", Backup(CHANGED), renews=True), OTHER, PAST, ("files/a.bak",)),
     Scenario("only a deletion and a copy", Profile("actor", Backup(tree(a=b"1", b=b"1"))), OTHER, PAST),
     Scenario("nothing could be read", Profile("actor", Backup(tree(a=b"1", b=None, c=None))), OTHER, PAST),
     Scenario("parts", Profile("actor", Backup(tree(a=b"1", b=b"22", c=BIG))), OTHER, PAST, ("files/c2",), 3000),
@@ -36,6 +37,7 @@ SCENARIOS = (
 AT_LEAST = {
     "first backup": 4_000,
     "second backup": 4_000,
+    "a renewed claim": 4_000,
     "only a deletion and a copy": 900,
     "nothing could be read": 1_400,
     "parts": 5_500,

@@ -11,6 +11,7 @@ from tests.property.trees import tree
 
 PAST = tree(a=b"1", b=b"22")
 A = Profile("A", Backup(tree(a=b"333", b=b"22")))
+RENEWING = Profile("renewing", Backup(tree(a=b"333", b=b"9999999", c=b"00000000")), renews=True)
 B = Profile("B", Backup(tree(a=b"4444", b=b"22")), take_over=True)
 ANOTHER = Profile("another", Backup(tree(a=b"333", b=b"22")), take_over=True)
 POLITE = Profile("polite", Backup(tree(a=b"55555", b=b"22")))
@@ -25,6 +26,7 @@ RACES = (
     Race("two backups, twice each", (A, POLITE), PAST, runs=2, deaths=1),
     Race("two first backups", (A, POLITE), deaths=1, strikes=1),
     Race("one that takes over", (A, B), PAST, deaths=1, strikes=1),
+    Race("one that takes over, one renews", (RENEWING, B), PAST, deaths=1, strikes=1),
     Race("one without claim", (A, COPY), PAST, runs=2, deaths=1),
     Race("one collects", (A, COLLECTOR), PAST, deaths=1, strikes=1),
     Race("a dead claim, two take over", (B, ANOTHER), PAST, DEAD),

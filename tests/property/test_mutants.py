@@ -21,6 +21,7 @@ SECOND = Scenario("second backup", Profile("actor", Backup(CHANGED)), OTHER, PAS
 TAKEN_OVER = Race("one that takes over", (A, B), BEFORE, deaths=1)
 DOUBLED = Race("one that takes over, an upload sent twice", (A, B), BEFORE, strikes=1)
 DEAD_CLAIM = Race("a dead claim, two take over", (B, ANOTHER), BEFORE, DEAD)
+RENEWED = Race("one that takes over, one renews", (evolve(A, renews=True), B), BEFORE, deaths=1)
 COLLECTED = Race("one collects", (evolve(A, take_over=True), COLLECTOR), BEFORE)
 UNCLAIMED = Race("one without claim", (A, COPY), BEFORE)
 
@@ -40,6 +41,8 @@ HUNTS: dict[Mutant, Hunt] = {
     mutants.clear_without_condition: TAKEN_OVER,
     mutants.claim_without_condition: TAKEN_OVER,
     mutants.no_fence_in_recovery: TAKEN_OVER,
+    mutants.clear_what_was_taken_over: RENEWED,
+    mutants.renew_without_the_keys: RENEWED,
     mutants.delete_before_taking_over: TAKEN_OVER,
     mutants.no_second_look_in_recovery: DEAD_CLAIM,
     mutants.no_second_look_in_tidying: DOUBLED,
@@ -47,7 +50,7 @@ HUNTS: dict[Mutant, Hunt] = {
     mutants.look_before_listing: DEAD_CLAIM,
 }
 
-HUNTERS = (SECOND, TAKEN_OVER, DOUBLED, DEAD_CLAIM, COLLECTED, UNCLAIMED)
+HUNTERS = (SECOND, TAKEN_OVER, DOUBLED, DEAD_CLAIM, RENEWED, COLLECTED, UNCLAIMED)
 
 
 def _faults(hunt: Hunt) -> list[str]:

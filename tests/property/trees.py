@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from attrs import frozen
 
+from rrbackup.effects.runner import Lost
 from rrbackup.effects.store import Store
 from rrbackup.pure.dedup import DedupKey, dedup_key
 from rrbackup.pure.model import (
@@ -78,7 +79,7 @@ class NamedContents:
             settled.append(result)
         return tuple(settled)
 
-    def upload(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
+    def upload(self, candidates: tuple[Candidate, ...], lost: Lost) -> tuple[FileResult, ...]:
         return tuple(self._without_upload(candidate) or self._sent(candidate) for candidate in candidates)
 
     def _without_upload(self, candidate: Candidate) -> FileResult | None:

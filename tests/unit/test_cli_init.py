@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import rrbackup
 from rrbackup.config import load_config
 from tests.unit.cli_bench import Bench
 
@@ -130,3 +131,13 @@ def test_a_configuration_in_a_folder_that_is_not_there(bench: Bench) -> None:
     ran = bench.bare(*_init(bench), "-c", str(bench.target / "c.json"))
     assert ran.code == 2
     assert "No such file or directory" in ran.err
+
+
+def test_the_recovery_kit_goes_into_the_store_once(bench: Bench) -> None:
+    done = bench.run(*_init(bench, "--recovery-kit", "--json")).document["done"]
+    assert done[1:] == [f"wrote RECOVER/{name} into the store" for name in ("recover.py", "recover.md", "format.md")]
+    assert bench.run("init", "--recovery-kit", "--json").document["done"] == []
+    (script,) = bench.store.glob("RECOVER/recover.py/%v*")
+    assert script.read_bytes() == (Path(rrbackup.__file__).parent / "recover/recover.py").read_bytes()
+    assert bench.run("--json").document["new"] == 2
+    assert bench.run("garbage_collect", "--json").document == {"deleted": []}

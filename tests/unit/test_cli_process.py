@@ -144,11 +144,12 @@ def test_versions_are_a_table_on_a_terminal_and_whole_ids_in_a_pipe(config: Path
 
 def test_init_asks_somebody_at_a_terminal(config: Path) -> None:
     config.unlink()
-    typed = b"nowhere\nsource\ndirectory\nstore\n"
+    typed = b"nowhere\nsource\ndirectory\nstore\nn\n"
     code, seen = _on_a_terminal([*COMMAND, "init"], config.parent, typed, streams=("stdin", "stderr"))
     assert code == 0
     assert "Folder to back up" in seen
     assert "'nowhere' does not exist" in seen
+    assert "Put a script that restores without rrbackup into the store" in seen
     assert json.loads(config.read_text())["directory"] == {"path": str(config.parent / "store")}
 
 

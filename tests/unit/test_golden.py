@@ -1,9 +1,10 @@
 """Every store that some version of rrbackup has written can be read by this one (golden/README.md)."""
 
 import hashlib
+import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import rrbackup
 from rrbackup.pure import format1, format1_object, format2
 from rrbackup.pure.format1_object import read_metadata
 from rrbackup.pure.manifest import fold_links
-from rrbackup.pure.model import NOT_RECORDED, Entry, Link, LocalManifest
+from rrbackup.pure.model import NOT_RECORDED, Entry, Link, ListedVersion, LocalManifest
 from rrbackup.pure.names import path_bytes
 from tests import golden_stores
 from tests.format1_shell import read_chain, read_content, unlocker
@@ -141,7 +142,7 @@ def check_tree(target: Path, expected: Mapping[str, ExpectedFile]) -> None:
 @pytest.mark.parametrize("folder", FORMAT2)
 def test_a_backup_onto_a_golden_store_ends_the_interrupted_run(folder: str, config: rrbackup.Config) -> None:
     golden = golden_stores.load(folder)
-    config = evolve(config, meta_pipeline=["encrypt"] if "encrypted" in folder else [])
+    config = evolve(config, meta_pipeline=[rrbackup.Word.ENCRYPT] if "encrypted" in folder else [])
     base = Path(config.base_path)
     base.mkdir()
     (base / "new").write_bytes(b"new\n")
@@ -151,3 +152,116 @@ def test_a_backup_onto_a_golden_store_ends_the_interrupted_run(folder: str, conf
         assert repository.versions()[-1].version_id == result.version_id
     left = {version.ref for version in golden.store.list_versions("files/")}
     assert left.isdisjoint(golden.orphans)
+
+
+# --- format 1 through the library ----------------------------------------------------------------------------------
+
+
+def crypto(password: str | None) -> rrbackup.CryptoSettings:
+    """With the cheapest derivation of keys that there is."""
+    return rrbackup.CryptoSettings(crypt_password=password, kdf_passes=4, kdf_memory=32 << 20)
+
+
+def config_for(golden: Golden, config: rrbackup.Config, password: str | None = PASSWORD.decode()) -> rrbackup.Config:
+    encrypted = "encrypted" in golden.folder
+    return evolve(
+        config,
+        crypto=crypto(password) if encrypted else None,
+        meta_pipeline=[rrbackup.Word.ENCRYPT] if encrypted else [],
+        remote_manifest_diff_file=golden.names["manifest"],
+        remote_gc_log_file=golden.names["claim"],
+        remote_garbage_object_log_file=golden.names["garbage"],
+        remote_base_path=golden.names["files"],
+        remote_password_salt_file=golden.names["salt"],
+    )
+
+
+def listed(golden: Golden) -> list[ListedVersion]:
+    return list(golden.store.list_versions(""))
+
+
+@pytest.mark.parametrize("folder", FORMAT1)
+def test_a_repository_of_format_1_is_listed_and_restored(folder: str, config: rrbackup.Config, tmp_path: Path) -> None:
+    golden = golden_stores.load(folder)
+    before = listed(golden)
+    with rrbackup.open_repository(config_for(golden, config), store=golden.store) as repository:
+        assert [version.version_id for version in repository.versions()] == [c.version_id for c in golden.commits]
+        for commit in golden.commits:
+            for entry in repository.files(commit.version_id):
+                wanted = commit.tree[entry.path]
+                assert (entry.type, entry.sha256, entry.mtime_ns) == (wanted.type, wanted.sha256, wanted.mtime_ns)
+            assert len(repository.files(commit.version_id)) == len(commit.tree)
+            target = tmp_path / commit.version_id
+            assert repository.download(commit.version_id, target).problems == ()
+            check_tree(target, with_new_modes(commit.tree))
+    assert listed(golden) == before
+
+
+def with_new_modes(tree: Mapping[str, ExpectedFile]) -> dict[str, ExpectedFile]:
+    """Permissions were not recorded, so they are those of any new file."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return {path: evolve(file, mode=0o666 & ~umask) for path, file in tree.items()}
+
+
+@pytest.mark.parametrize("folder", FORMAT1)
+def test_the_changes_of_format_1_are_those_between_the_trees(folder: str, config: rrbackup.Config) -> None:
+    golden = golden_stores.load(folder)
+    before: Mapping[str, ExpectedFile] = {}
+    with rrbackup.open_repository(config_for(golden, config), store=golden.store) as repository:
+        for commit in golden.commits:
+            found = {change.entry.path: change.status for change in repository.changes(commit.version_id)}
+            assert found == dict(changes_between(before, commit.tree))
+            before = commit.tree
+
+
+def changes_between(
+    before: Mapping[str, ExpectedFile], after: Mapping[str, ExpectedFile]
+) -> Iterator[tuple[str, rrbackup.Status]]:
+    for path in before.keys() | after.keys():
+        if path not in after:
+            yield path, rrbackup.Status.DELETED
+        elif before.get(path) != after[path]:
+            yield path, rrbackup.Status.CHANGED if path in before else rrbackup.Status.NEW
+
+
+@pytest.mark.parametrize(
+    ("password", "error"), [("wrong horse", rrbackup.WrongPassword), (None, rrbackup.PasswordMissing)]
+)
+def test_a_repository_of_format_1_opens_with_its_password_only(
+    password: str | None, error: type[rrbackup.RRBackupError], config: rrbackup.Config, tmp_path: Path
+) -> None:
+    golden = golden_stores.load("format1-encrypted")
+    before = listed(golden)
+    with rrbackup.open_repository(config_for(golden, config, password), store=golden.store) as repository:
+        for read in (repository.versions, repository.files, repository.changes):
+            with pytest.raises(error):
+                read()
+        with pytest.raises(error):
+            repository.download("latest", tmp_path / "out")
+        with pytest.raises(error):
+            repository.collect_garbage(upgrade=True)
+    assert not (tmp_path / "out").exists()
+    assert listed(golden) == before
+
+
+@pytest.mark.parametrize("folder", FORMAT1)
+def test_a_repository_of_format_1_goes_on_and_loses_its_orphans(
+    folder: str, config: rrbackup.Config, tmp_path: Path
+) -> None:
+    golden = golden_stores.load(folder)
+    before = {version.ref for version in listed(golden)}
+    config = config_for(golden, config)
+    Path(config.base_path).mkdir()
+    (Path(config.base_path) / "new").write_bytes(b"new\n")
+    with rrbackup.open_repository(config, store=golden.store) as repository:
+        with pytest.raises(rrbackup.UpgradeNeeded):
+            repository.backup()
+        assert {version.ref for version in listed(golden)} == before
+        repository.backup(upgrade=True)
+        repository.clean_garbage_list()
+        assert [entry.path for entry in repository.files()] == ["/new"]
+        for commit in golden.commits:
+            assert repository.download(commit.version_id, tmp_path / commit.version_id).problems == ()
+            check_tree(tmp_path / commit.version_id, with_new_modes(commit.tree))
+    assert before - {version.ref for version in listed(golden)} == set(golden.orphans)
