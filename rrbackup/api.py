@@ -8,7 +8,7 @@ values, failures as `rrbackup.errors`. A repository is used by one thread at a t
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +18,9 @@ from rrbackup.config import Config
 from rrbackup.effects import committing, planning, settling
 from rrbackup.effects.client import Client
 from rrbackup.effects.download import Restorer
-from rrbackup.effects.keys import PasswordChanged, SaltVersion, change_password, restore_salt, salt_versions
+from rrbackup.effects.keys import PasswordChanged, SaltVersion, restore_salt, salt_versions
 from rrbackup.effects.local_files import LocalLock
-from rrbackup.effects.opening import Ask, cost_of, store_of
+from rrbackup.effects.opening import Ask, store_of
 from rrbackup.effects.planning import Wanted
 from rrbackup.effects.recovery_kit import store_kit
 from rrbackup.effects.restore import Target
@@ -30,8 +30,8 @@ from rrbackup.errors import ModeError, UsageError
 from rrbackup.events import DownloadPlanned, OnEvent, ignore_event
 from rrbackup.pure import chain
 from rrbackup.pure.filters import Filters
-from rrbackup.pure.manifest import fold_links
-from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, Link, LocalManifest, Mode, VersionId, Word
+from rrbackup.pure.manifest import check_remembered, fold_links
+from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, Link, LocalManifest, Mode, VersionId
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.report import BackupResult, CollectResult, DownloadResult, Listing, Version, backup_result
 
@@ -114,8 +114,8 @@ class Repository:
 
         `allow_empty` permits an empty base path to empty the manifest; `reprocess` stores files again that are stored
         with less than `file_pipeline` asks for; `take_over` ends another client's open transaction; `upgrade`
-        continues a repository of rrbackup 1.0. Raises SourceError, StoreError, RepositoryError, Busy (nothing was
-        published then).
+        continues a repository of rrbackup 1.0. Raises SourceError, StoreError, RepositoryError, Busy: then nothing was
+        published, or the answer to the last requests after publishing was lost.
         """
         self._refuse_read_only("back up")
         tell = on_event or ignore_event
@@ -156,24 +156,18 @@ class Repository:
 
     # --- passwords ---------------------------------------------------------------------------------------------
 
-    def change_password(self, new: str) -> PasswordChanged:
-        """Wrap the keys under another password; nothing is uploaded again, and the answer says what that means.
+    def change_password(self, new: str | Callable[[], str]) -> PasswordChanged:
+        """Wrap the keys under another password; nothing is uploaded again.
 
-        The configuration keeps the old one: change it there, and open the repository anew. Raises WrongPassword,
-        PasswordMissing, DamagedObject where there are no keys, UsageError for an empty password, Busy.
+        A function is called for `new` once the old password has proved to be right. The configuration keeps the old
+        one: change it there, and open the repository anew. Raises WrongPassword, PasswordMissing, UpgradeNeeded,
+        ObjectMissing where there are no keys, UsageError for an empty password, Busy.
         """
         self._refuse_read_only("change the password")
         if not new:
             raise UsageError("the new password is empty")
-        config, keys = self.config, self._client.keys
         with self._writing():
-            if keys.open() is None and not keys.has_old_salt():
-                raise UsageError("this repository has no keys: nothing in it is encrypted under a password")
-            keys.keyring()
-            salt = config.remote_password_salt_file
-            changed = change_password(self._client.store, salt, keys.password(), new, cost=cost_of(config))
-            keys.forget()
-            return changed
+            return self._client.change_password(new if callable(new) else lambda: new)
 
     def salt_versions(self) -> tuple[SaltVersion, ...]:
         """The versions of the salt object, newest first, and which of them the password opens."""
@@ -243,8 +237,7 @@ class Repository:
         link, entries = self._manifest(version)
         left_out = Filters.of(ignore)
         wanted = [entry for entry in entries if not left_out.covers(entry.path)]
-        if any(entry.object is not None and Word.ENCRYPT in entry.object.applied for entry in wanted):
-            self._client.keys.keyring()
+        self._client.unlock_for_reading([entry.object for entry in wanted if entry.object is not None])
         on_event(_announcement(wanted))
         with Target(Path(target)) as folder:
             restorer = Restorer(self._client.store, self._client.keys, folder, on_event, self._threads)
@@ -254,8 +247,12 @@ class Repository:
         return DownloadResult(link.version_id, len(written), restorer.bytes_written, problems)
 
     def _chain(self) -> tuple[Link, ...]:
-        self._client.check_password()
-        return self._client.control.read_chain(0)
+        client = self._client
+        client.check_password()
+        seen = client.local.last_seen()  # before the chain: another process may go on meanwhile
+        links = client.control.read_chain(0)
+        check_remembered(seen, links, str(client.local.manifest_path))
+        return links
 
     def _manifest(self, version: str) -> tuple[Link, tuple[Entry, ...]]:
         links = self._chain()

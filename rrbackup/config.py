@@ -81,9 +81,9 @@ class CryptoSettings:
 class Config:
     """One backup: what, where to, and how.
 
-    `chunk_size` is in plaintext bytes of an encrypted chunk, `compress_level` a level of zstd, `takeover_after` seconds.
-    `allow_delete_versions` is None where nothing was
-    said: then versions may be deleted unless the client is write-only. `split_chunk_size` does nothing.
+    `chunk_size` is in plaintext bytes of an encrypted chunk, `compress_level` a level of zstd, `takeover_after` in
+    seconds. `allow_delete_versions` is None where nothing was said: then versions may be deleted unless the client is
+    write-only. `split_chunk_size` does nothing.
     `loaded_from` is the absolute path of the file that was loaded; no key stands for it.
 
     Raises `ConfigError`, and `TypeError` where s3, directory or crypto is not a value of its class.

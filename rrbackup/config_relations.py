@@ -142,6 +142,8 @@ def _own_files(document: Document) -> Iterator[_Own]:
         yield _Own("local_manifest_file", "the manifest or its journal", (manifest, manifest + JOURNAL_SUFFIX), "*")
     if (lock := _path(document, "local_lock_file")) is not None:
         yield _Own("local_lock_file", "the lock", (lock,))
+    if (password := _path(document, "crypto", "crypt_password_file")) is not None:
+        yield _Own("crypto.crypt_password_file", "the password", (password,))
     if (store := _path(document, "directory", "path")) is not None:
         yield _Own("directory.path", "the store", (store,))
 

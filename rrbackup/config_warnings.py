@@ -32,8 +32,8 @@ def pipeline_warnings(
     used = {*meta, *(word for rule in rules for word in rule.words)}
     if has_password and used.isdisjoint({Word.ENCRYPT, Word.HASH_NAMES}):
         yield "crypto names a password, but no pipeline uses it: nothing will be encrypted"
-    if Word.ENCRYPT not in meta and any(Word.ENCRYPT in rule.words for rule in rules):
-        yield "files are encrypted, but meta_pipeline has no encrypt: names and hashes lie open in the diffs"
+    if Word.ENCRYPT not in meta and not used.isdisjoint({Word.ENCRYPT, Word.HASH_NAMES}):
+        yield "files are encrypted or their names hashed, but meta_pipeline has no encrypt: names and digests lie open"
     yield from _rules_never_reached(rules)
 
 

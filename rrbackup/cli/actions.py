@@ -121,7 +121,7 @@ def _collected(session: Session, result: CollectResult) -> ExitCode:
 
 def change_password(session: Session, file: str | None) -> ExitCode:
     with session.repository() as repository:
-        changed = repository.change_password(new_password(file, session.asker()))
+        changed = repository.change_password(lambda: new_password(file, session.asker("New password")))
     lines = human.password_lines(changed, repository.config.s3)
     return session.result(documents.password_changed(changed), lines)
 

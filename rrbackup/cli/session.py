@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import click
 from attrs import frozen
@@ -34,9 +35,9 @@ class Session:
         with open_repository(config, ask=self.asker()) as repository:
             yield repository
 
-    def asker(self) -> Ask | None:
+    def asker(self, what: str = "Password") -> Ask | None:
         """Asks for a password on the terminal; None where there is none to ask on."""
-        return ask_password if self.can_ask else None
+        return partial(ask_password, what) if self.can_ask else None
 
     @property
     def can_ask(self) -> bool:
@@ -87,8 +88,8 @@ class Session:
                 self.note(str(problem))
 
 
-def ask_password(new: bool, what: str = "Password") -> str:
+def ask_password(what: str, new: bool) -> str:
     """The question goes to standard error, and the answer is not shown; a new password is asked for twice."""
-    text = f"{what} for new keys (it cannot be recovered)" if new else what
+    text = f"{what} (if it is lost, so is what it encrypts)" if new else what
     answer: str = click.prompt(text, hide_input=True, confirmation_prompt=new, err=True)
     return answer

@@ -22,7 +22,7 @@ from rrbackup.cli.counting import Count
 from rrbackup.cli.human import VERSION_COLUMNS, version_cells
 from rrbackup.cli.listening import Teller
 from rrbackup.cli.texts import shown
-from rrbackup.events import Event
+from rrbackup.events import Event, Notice
 from rrbackup.pure.report import Version
 
 _NUMBERS = slice(2, -1)
@@ -39,7 +39,10 @@ def print_versions(versions: Iterable[Version], stream: TextIO) -> None:
 
 
 class ProgressDisplay:
-    """Shows files, bytes, rate and time left while events come in; what there is to say is printed above it."""
+    """Shows files, bytes, rate and time left while events come in; what there is to say is printed above it.
+
+    It begins with the first event of the work itself: a question for the password must not be painted over.
+    """
 
     def __init__(self, stream: TextIO, *, verbose: bool) -> None:
         self._console = Console(file=stream, highlight=False)
@@ -60,7 +63,6 @@ class ProgressDisplay:
         self._task: TaskID = self._progress.add_task(self._count.description, total=None)
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -73,6 +75,8 @@ class ProgressDisplay:
 
     def __call__(self, event: Event) -> None:
         self._tell(event)
+        if not isinstance(event, Notice):
+            self._progress.start()
         self._count.take(event)
         self._progress.update(
             self._task,

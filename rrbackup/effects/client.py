@@ -7,11 +7,14 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from rrbackup.config import Config
+from rrbackup.effects import keys
 from rrbackup.effects.control import Control
 from rrbackup.effects.keychain import Keychain
+from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.local_state import LocalState
 from rrbackup.effects.opening import Ask, cost_of, find_password_of, names_of
 from rrbackup.effects.passwords import ENVIRONMENT
@@ -23,9 +26,11 @@ from rrbackup.pure.chain import refers_to_encrypted
 from rrbackup.pure.claims import Patience, Signature
 from rrbackup.pure.framing import Framing
 from rrbackup.pure.keys import NONCE_BYTES
-from rrbackup.pure.model import HeadRef, Mode, RepositoryId, TransactionId, Word
+from rrbackup.pure.model import HeadRef, Mode, ObjectRef, RepositoryId, TransactionId, Word
 
 _SECOND = 1_000_000_000
+_BEGINNINGS = 20
+"""So many objects of rrbackup 1.0 are looked into for one that is encrypted, before a download begins."""
 _OWN_HOST_NS = 15 * 60 * _SECOND
 """So long a claim of this host may go without renewal: its process would have had nothing between itself and us."""
 
@@ -36,9 +41,11 @@ class Client:
     def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None = None) -> None:
         self.config = config
         salt = config.remote_password_salt_file
+        self._can_ask = ask is not None
         self.keys = Keychain(store, salt, find_password_of(config, ask), cost_of(config))
-        self.control = Control(store, names_of(config), self._framing(), self.keys.unlock_old)
         self.local = LocalState(config.manifest_path(), config.journal_path())
+        remembered = str(self.local.manifest_path)
+        self.control = Control(store, names_of(config), self._framing(), self.keys.unlock_old, remembered)
         self.threads = threads
 
     def _framing(self) -> Framing:
@@ -55,7 +62,9 @@ class Client:
         return self.config.mode is Mode.READ_WRITE
 
     def world(self, transfer: Transfer | None = None) -> World:
-        return World(self.control, self.config.mode, self.local.note_transaction, transfer or NoTransfer(), RENEW_SECONDS)
+        return World(
+            self.control, self.config.mode, self.local.note_transaction, transfer or NoTransfer(), RENEW_SECONDS
+        )
 
     def patience(self) -> Patience:
         others = self.config.takeover_after * _SECOND
@@ -69,8 +78,8 @@ class Client:
         """The id that a diff on top of `head` bears. Where there is no diff yet, keys may have been made for one."""
         if head is not None:
             return head.repository
-        keys = self.keys.opened
-        return keys.repository if keys is not None else RepositoryId(secrets.token_hex(16))
+        opened = self.keys.opened
+        return opened.repository if opened is not None else RepositoryId(secrets.token_hex(16))
 
     # --- keys --------------------------------------------------------------------------------------------------
 
@@ -91,8 +100,25 @@ class Client:
         elif self.keys.open() is None and (Word.ENCRYPT in used or self._has_password):
             if create:
                 self.keys.create(lambda: self._repository_for_keys(upgrade))
-            else:
-                self.keys.password(new=True)
+            elif self._has_password or not self._can_ask:
+                self.keys.password()
+
+    def unlock_for_reading(self, refs: Sequence[ObjectRef]) -> None:
+        """Open the keys that these objects need. Raises WrongPassword, PasswordMissing."""
+        if any(Word.ENCRYPT in ref.applied for ref in refs):
+            self.keys.keyring()
+        old = [ref for ref in refs if ref.format == format1.FORMAT]
+        if old and self.keys.open() is None and self.keys.old_key() is None and self.keys.has_old_salt():
+            self.keys.prove_old(old[:_BEGINNINGS])
+
+    def change_password(self, new: Callable[[], str]) -> PasswordChanged:
+        """Raises UpgradeNeeded for the salt of rrbackup 1.0."""
+        if self.keys.has_old_salt():
+            raise format1.upgrade_needed(self.store.describe())
+        salt, cost = self.config.remote_password_salt_file, cost_of(self.config)
+        changed = keys.change_password(self.store, salt, self.keys.password(), new, cost=cost)
+        self.keys.forget()
+        return changed
 
     def _repository_for_keys(self, upgrade: bool) -> RepositoryId:
         """The repository that new keys are made for. Whatever was encrypted before would never open with them."""

@@ -17,7 +17,7 @@ from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.manifest import fold_links, stamped
 from rrbackup.pure.model import Link, LocalManifest, VersionRef
 from rrbackup.pure.outcomes import FileResult
-from rrbackup.pure.plan import BackupPlan, with_keys
+from rrbackup.pure.plan import BackupPlan, under
 
 
 @frozen
@@ -37,7 +37,7 @@ def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalMan
     if plan.empty:
         client.local.save(manifest)
         return Committed()
-    plan = with_keys(plan, rules_of(client.config, client.keys.opened))
+    plan = under(plan, rules_of(client.config, client.keys.opened))
     claim = try_store(client, rest.claim)
     job = commit.Job(client.signature(), client.repository_of(rest.head), plan, claim, deletes=client.deletes)
     world = client.world(_transfer(client, manifest, on_event))

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from rrbackup.effects.history import FETCH_THREADS, History
 from rrbackup.effects.single_writer import SingleWriter
 from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, Store, list_exact
-from rrbackup.errors import ConditionFailed, ConfigError, ObjectMissing, OutcomeUnknown
+from rrbackup.errors import ConditionFailed, ConfigError, DamagedObject, ObjectMissing, OutcomeUnknown
 from rrbackup.pure import claims, format1, format2
 from rrbackup.pure.format1_object import Unlock, is_format1, locked_old, read_metadata
-from rrbackup.pure.framing import PLAIN, Framing
+from rrbackup.pure.framing import PLAIN, Framing, is_encrypted
+from rrbackup.pure.manifest import standing
 from rrbackup.pure.model import (
     Claim,
     ClaimState,
@@ -25,6 +26,7 @@ from rrbackup.pure.model import (
     VersionRef,
     Word,
 )
+from rrbackup.pure.names import is_file_key
 from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, Refused, Unclear, Wrote
 
 WALK_FROM = 1_000
@@ -45,18 +47,24 @@ class ObjectNames:
 class Control:
     """The metadata objects of one repository.
 
-    Where the claim object says that the store does not honour conditions, `single_writer` is set and they are
-    checked by reading instead.
+    `memory` names the file in which a known head was remembered. Where the claim object says that the store does not
+    honour conditions, `single_writer` is set and they are checked by reading instead.
     """
 
     def __init__(
-        self, store: Store, names: ObjectNames, framing: Framing = PLAIN, unlock_old: Unlock = locked_old
+        self,
+        store: Store,
+        names: ObjectNames,
+        framing: Framing = PLAIN,
+        unlock_old: Unlock = locked_old,
+        memory: str = "the local manifest",
     ) -> None:
         self.store = store
         self.names = names
         self.framing = framing
         self.single_writer = False
         self._unlock_old = unlock_old
+        self._memory = memory
         self._history = History(store, names.manifest, names.files, framing, unlock_old)
         self._head_encrypted = False
 
@@ -65,9 +73,11 @@ class Control:
     def read_head(self, known: HeadRef | None) -> HeadRef | None:
         """The newest diff, or None in an empty repository. A head that is known costs no body.
 
-        Raises HeadDeleted if there are versions below a delete marker.
+        Raises HeadDeleted if there are versions below a delete marker, StoreWentBack or DamagedChain where the head
+        cannot have come after the known one.
         """
         head = self._history.read_head(known)
+        standing(known, head, self._memory)
         self._head_encrypted = head is not None and head.encrypted
         return head
 
@@ -121,6 +131,17 @@ class Control:
         return self._decode_claim(fetched, f"{self.names.claim} version {version_id}").keys
 
     def _decode_claim(self, fetched: Fetched, name: str) -> Claim:
+        try:
+            record = self._parse_claim(fetched, name)
+        except DamagedObject as error:
+            hint = f"nothing refers to it: delete that version of {self.names.claim}, and find out who may write there"
+            raise DamagedObject(error.message, hint=hint) from None
+        if self._head_encrypted and not is_encrypted(fetched.body):
+            # whoever has no password may have written it: what it says of the store is found out again
+            record = evolve(record, conditional_writes=None)
+        return evolve(record, keys=tuple(key for key in record.keys if is_file_key(self.names.files, key)))
+
+    def _parse_claim(self, fetched: Fetched, name: str) -> Claim:
         if not is_format1(fetched.body):
             return format2.decode_claim(fetched.body, name, self.framing.at(self.names.claim))
         keys = format1.decode_gc_log(read_metadata(fetched.body, self._unlock_old, name), self.names.files, name)
@@ -216,6 +237,19 @@ class Control:
             return tuple(self.store.list_uploads(self.names.files + "/"))
         wanted = frozenset(keys)
         return tuple(u for u in self.store.list_uploads(_common_prefix(keys)) if u.key in wanted)
+
+    def delete_versions(self, refs: tuple[VersionRef, ...]) -> None:
+        """Raises DamagedObject, and deletes nothing, where something else than a version of a file is named."""
+        self._check_file_keys(ref.key for ref in refs)
+        self.store.delete_versions(refs)
+
+    def _check_file_keys(self, keys: Iterable[str]) -> None:
+        other = next((key for key in keys if not is_file_key(self.names.files, key)), None)
+        if other is not None:
+            raise DamagedObject(
+                f"{other} is no key of a file, but was to be deleted: some record in {self.store.describe()} is forged",
+                hint="nothing was deleted; find out who may write to the store",
+            )
 
     def abort_uploads(self, uploads: Iterable[UnfinishedUpload]) -> None:
         for upload in uploads:

@@ -4,16 +4,16 @@ The rule decided here: which format a diff has is known from its own header. Dif
 they are read all at once, in the store's order; the first diff of format 2 on top names the newest of them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from rrbackup.effects.store import Fetched, Store, list_exact
-from rrbackup.errors import HeadDeleted, ObjectMissing
-from rrbackup.pure import chain, format1, format1_object, format2
+from rrbackup.errors import DamagedChain, HeadDeleted, ObjectMissing
+from rrbackup.pure import chain, format1, format2
 from rrbackup.pure.format1 import FoundDiff
 from rrbackup.pure.format1_object import Unlock, is_format1, read_metadata
 from rrbackup.pure.framing import Framing, is_encrypted
-from rrbackup.pure.model import Diff, HeadRef, Link, VersionId, VersionRef
+from rrbackup.pure.model import Diff, HeadRef, Link, VersionId, VersionRef, Word
 
 PREFETCH_FROM = 4
 """From so many diffs on, listing and fetching side by side beats following parents one by one."""
@@ -28,6 +28,7 @@ class History:
         self._name = name
         self._files = files
         self._framing = framing.at(name)
+        self._encrypts = Word.ENCRYPT in framing.words
         self._unlock_old = unlock_old
 
     # --- head and chain ----------------------------------------------------------------------------------------
@@ -35,15 +36,20 @@ class History:
     def read_head(self, known: HeadRef | None) -> HeadRef | None:
         """The newest diff, or None in an empty repository. A head that is known costs no body.
 
-        Raises HeadDeleted if there are versions below a delete marker.
+        Raises HeadDeleted if there are versions below a delete marker, and DamagedChain where this client encrypts, and
+        the head is not encrypted although the diff below it is.
         """
         try:
             if known is not None and self._store.head(self._name).version_id == known.version_id:
                 return known
-            return self._newest(self._store.get(self._name)).head
+            head, _ = self._newest()
         except ObjectMissing:
             self._check_never_written()
             return None
+        if self._encrypts and not head.encrypted and head.diff.parent is not None:
+            below = self._fetch(head.diff.parent.version_id)
+            chain.check_encryption(head, below.info.version_id, is_encrypted(below.body))
+        return head.head
 
     def read_chain(self, after: int) -> tuple[Link, ...]:
         """The diffs from the current head back to, and without, sequence `after`, newest first.
@@ -51,11 +57,21 @@ class History:
         Raises DamagedChain, DamagedObject or ObjectMissing if it has a gap.
         """
         try:
-            head = self._newest(self._store.get(self._name))
+            head, links = self._newest()
         except ObjectMissing:
             self._check_never_written()
             return ()
-        return chain.walk(head.version_id, after, self._fetcher(head, after))
+        found = chain.walk(head.version_id, after, self._fetcher(head, links, after))
+        if after == 0 and self._encrypts and not head.encrypted:
+            self._check_not_replaced(found)
+        return found
+
+    def _check_not_replaced(self, links: tuple[Link, ...]) -> None:
+        """For a client that encrypts and has never seen this chain: was it put in place of an encrypted one?"""
+        known = {link.version_id for link in links}
+        for version_id in self._listed():
+            if version_id not in known and is_encrypted(self._fetch(version_id).body):
+                chain.check_encryption(links[0], version_id, True)
 
     def read_references(self) -> frozenset[VersionRef]:
         """All versions that any version of the manifest object refers to, in the chain or not.
@@ -84,22 +100,30 @@ class History:
 
     # --- walking -----------------------------------------------------------------------------------------------
 
-    def _newest(self, fetched: Fetched) -> Link:
+    def _newest(self) -> tuple[Link, dict[VersionId, Link]]:
+        """The head, and what else of the chain had to be read for it."""
+        fetched = self._store.get(self._name)
         if not is_format1(fetched.body):
-            return self._link(fetched)
-        return self._old_chain()[fetched.info.version_id]
+            link = self._link(fetched)
+            return link, {link.version_id: link}
+        links = self._old_chain({fetched.info.version_id: fetched})
+        if fetched.info.version_id not in links:
+            raise DamagedChain(
+                f"{self._store.describe()} does not list the current version of {self._name}",
+                hint="run again: somebody may have written or deleted it meanwhile",
+            )
+        return links[fetched.info.version_id], links
 
-    def _fetcher(self, head: Link, after: int) -> Callable[[VersionId], Link]:
-        links = {head.version_id: head}
-        missing = head.diff.sequence - after - 1
+    def _fetcher(self, head: Link, links: dict[VersionId, Link], after: int) -> Callable[[VersionId], Link]:
         fetched: dict[VersionId, Fetched] = {}
+        missing = head.diff.sequence - after - len(links)
         if missing >= PREFETCH_FROM:
             fetched.update((found.info.version_id, found) for found in self._prefetch(missing))
 
         def fetch(version_id: VersionId) -> Link:
             if version_id not in links:
-                found = fetched.pop(version_id, None) or self._fetch(version_id)
-                links.update(self._old_chain() if is_format1(found.body) else {version_id: self._link(found)})
+                found = fetched.get(version_id) or self._fetch(version_id)
+                links.update(self._old_chain(fetched) if is_format1(found.body) else {version_id: self._link(found)})
             return links[version_id]
 
         return fetch
@@ -109,10 +133,12 @@ class History:
         with ThreadPoolExecutor(FETCH_THREADS) as pool:
             yield from pool.map(self._fetch, self._listed(count + 1)[1:])
 
-    def _old_chain(self) -> dict[VersionId, Link]:
+    def _old_chain(self, fetched: Mapping[VersionId, Fetched]) -> dict[VersionId, Link]:
         """The diffs of rrbackup 1.0. Raises OldClientWrote where one lies above a diff of format 2."""
         with ThreadPoolExecutor(FETCH_THREADS) as pool:
-            found = list(pool.map(self._fetch, self._listed()))
+            found = list(
+                pool.map(lambda version_id: fetched.get(version_id) or self._fetch(version_id), self._listed())
+            )
         format1.check_formats([(fetched.info.version_id, _format_of(fetched)) for fetched in found])
         old = [self._old(fetched) for fetched in found if _format_of(fetched) == format1.FORMAT]
         return {link.version_id: link for link in format1.chain(old)}
@@ -140,8 +166,7 @@ class History:
 
     def _link(self, fetched: Fetched) -> Link:
         info, body = fetched.info, fetched.body
-        encrypted = is_encrypted(body, format2.DIFF, self._named(info.version_id))
-        return Link(info.version_id, info.etag, format2.sha256_hex(body), self._diff(fetched), encrypted)
+        return Link(info.version_id, info.etag, format2.sha256_hex(body), self._diff(fetched), is_encrypted(body))
 
     def _diff(self, fetched: Fetched) -> Diff:
         return format2.decode_diff(fetched.body, self._named(fetched.info.version_id), self._framing)
@@ -150,7 +175,7 @@ class History:
         info, name = fetched.info, self._named(fetched.info.version_id)
         payload = read_metadata(fetched.body, self._unlock_old, name)
         changes = format1.decode_diff(payload, self._files, name)
-        digest, encrypted = format2.sha256_hex(fetched.body), format1_object.is_encrypted(fetched.body, name)
+        digest, encrypted = format2.sha256_hex(fetched.body), is_encrypted(fetched.body)
         return FoundDiff(info.version_id, info.etag, digest, info.last_modified_ns, changes, encrypted)
 
     def _named(self, version_id: VersionId) -> str:

@@ -5,20 +5,28 @@ rrbackup 1.0 encrypted opens with the key that its own header describes, or with
 object when the repository was continued.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from threading import RLock
 
 from rrbackup.effects import keys
 from rrbackup.effects.keys import Derive, derive
-from rrbackup.effects.store import Store
-from rrbackup.errors import DamagedObject, ObjectMissing, PasswordMissing, RepositoryError, WrongPassword
+from rrbackup.effects.store import Store, list_exact
+from rrbackup.errors import (
+    DamagedObject,
+    ObjectMissing,
+    PasswordMissing,
+    RepositoryError,
+    UnsupportedFormat,
+    WrongPassword,
+)
 from rrbackup.pure import format1_object
 from rrbackup.pure.format1 import upgrade_needed
-from rrbackup.pure.format1_object import Pull
+from rrbackup.pure.format1_object import Pull, read_file
 from rrbackup.pure.keys import Keyring
-from rrbackup.pure.model import RepositoryId
+from rrbackup.pure.model import ObjectRef, RepositoryId
 from rrbackup.pure.salt_record import MODERATE, Cost, Kdf, is_old_salt
-from rrbackup.pure.secretstream import init_pull, pull
+from rrbackup.pure.secretstream import State, init_pull, pull
 
 FindPassword = Callable[[bool], str | None]
 """Gives the password, or None where there is no source of one; True: for new keys, so that a person is asked twice."""
@@ -27,6 +35,9 @@ SOURCES = (
     "set crypto.crypt_password_file, crypto.crypt_password_command or crypto.crypt_password in the configuration, or "
     "the environment variable RRBACKUP_PASSWORD"
 )
+
+_FAILURES = 5
+"""So many objects of 1.0 that do not open, and the password counts as wrong."""
 
 
 class Keychain:
@@ -46,7 +57,7 @@ class Keychain:
         self.made: str | None = None
         self._looked = False
         self._body: bytes | None = None
-        self._old_keys: dict[format1_object.Kdf, bytes] = {}
+        self._derived: dict[format1_object.Kdf, bytes] = {}
         self._proven: dict[format1_object.Kdf, bytes] = {}
 
     # --- the keys of this version --------------------------------------------------------------------------------
@@ -78,13 +89,14 @@ class Keychain:
         with self._lock:
             if self.open() is None:
                 if self._salt() is not None:
-                    raise upgrade_needed(self._store.describe())
+                    raise self._no_keys()
                 self._keyring = self._created(repository())
             return self.keyring()
 
     def _created(self, repository: RepositoryId) -> Keyring:
         password, name = self.password(new=True), self._name
-        keyring = keys.create_keyring(self._store, name, password, repository, cost=self._cost, derive=self._derive)
+        fresh = keys.new_keyring(repository, self.old_key())
+        keyring = keys.create_keyring(self._store, name, password, fresh, cost=self._cost, derive=self._derive)
         self.made = f"made keys in {self._where}; if the password is lost, so is what they encrypt"
         return keyring
 
@@ -116,7 +128,20 @@ class Keychain:
             return None
 
     def _no_keys(self) -> RepositoryError:
-        return upgrade_needed(self._store.describe()) if self._salt() is not None else self.missing()
+        if self._salt() is None:
+            return self.missing()
+        return self._replaced() if self._had_keys() else upgrade_needed(self._store.describe())
+
+    def _had_keys(self) -> bool:
+        """Whether any version of the salt object holds keys of this version."""
+        versions = [version.version_id for version in list_exact(self._store, self._name) if not version.marker]
+        return any(not is_old_salt(self._store.get(self._name, version_id).body) for version_id in versions)
+
+    def _replaced(self) -> RepositoryError:
+        return DamagedObject(
+            f"{self._where} holds a bare salt, as of rrbackup 1.0, above keys of this version: somebody put it there",
+            hint="nothing is lost: repair lists the versions of it, and repair --salt VERSION goes back to one",
+        )
 
     def missing(self) -> RepositoryError:
         """The error for a repository that has encrypted something, and has no salt object."""
@@ -134,28 +159,93 @@ class Keychain:
 
     def unlock_old(self, kdf: format1_object.Kdf, stream_header: bytes) -> Pull:
         """Open a stream of rrbackup 1.0. Where nothing has opened with that key yet, the password may be wrong."""
-        key = self._old_key(kdf)
-        state = init_pull(key, stream_header)
+        state: State | None = None
 
         def next_chunk(chunk: bytes, associated: bytes) -> tuple[bytes, int]:
             nonlocal state
-            try:
+            if state is None:
+                message, tag, state = self._first_chunk(kdf, stream_header, chunk, associated)
+            else:
                 message, tag, state = pull(state, chunk, associated)
-            except DamagedObject:
-                raise self._does_not_open(kdf) from None
-            self._proven[kdf] = key
             return message, tag
 
         return next_chunk
 
+    def _first_chunk(
+        self, kdf: format1_object.Kdf, stream_header: bytes, chunk: bytes, associated: bytes
+    ) -> tuple[bytes, int, State]:
+        for key in self._old_keys(kdf):
+            with suppress(DamagedObject):
+                opened = pull(init_pull(key, stream_header), chunk, associated)
+                self._proven[kdf] = key
+                return opened
+        raise self._does_not_open(kdf)
+
+    def _old_keys(self, kdf: format1_object.Kdf) -> Iterator[bytes]:
+        """What may open a stream, likeliest first: the key that was kept may be that of another salt."""
+        with self._lock:
+            if kdf in self._proven:
+                yield self._proven[kdf]
+                return
+            kept = self.open()
+            if kept is not None and kept.format1 is not None:
+                yield kept.format1
+            yield self._derived_old(kdf)
+
+    def _derived_old(self, kdf: format1_object.Kdf) -> bytes:
+        if kdf not in self._derived:
+            same = Kdf(Cost(kdf.passes, kdf.memory), kdf.salt)
+            self._derived[kdf] = self._derive(self.password(), same)
+        return self._derived[kdf]
+
+    def _does_not_open(self, kdf: format1_object.Kdf) -> RepositoryError:
+        if kdf in self._proven or (self._keyring is not None and self._keyring.format1 is not None):
+            return DamagedObject("its first chunk was changed")
+        return WrongPassword(
+            f"the password does not open what rrbackup 1.0 encrypted in {self._store.describe()}",
+            hint="if it is the right one, the object that was read first is damaged",
+        )
+
+    def prove_old(self, refs: Iterable[ObjectRef]) -> None:
+        """Read the beginnings of file objects of 1.0 until one opens. Raises WrongPassword where several do not."""
+        failures: list[WrongPassword] = []
+        for ref in refs:
+            try:
+                self._read_beginning(ref)
+            except PasswordMissing:
+                raise
+            except WrongPassword as error:
+                failures.append(error)
+            except (RepositoryError, ObjectMissing):
+                continue
+            if self._proven or len(failures) == _FAILURES:
+                break
+        if failures and not self._proven:
+            raise failures[0]
+
+    def _read_beginning(self, ref: ObjectRef) -> None:
+        with self._store.read(ref.key, ref.version_id) as blocks:
+            next(read_file(blocks, self.unlock_old, ref.key), b"")
+
     def old_key(self) -> bytes | None:
-        """A key that has opened something that 1.0 encrypted."""
-        return next(iter(self._proven.values()), None)
+        """The key that has opened something that 1.0 encrypted. Raises UnsupportedFormat where there are several."""
+        proven = set(self._proven.values())
+        if len(proven) > 1:
+            raise UnsupportedFormat(
+                f"rrbackup 1.0 used {len(proven)} different keys in {self._store.describe()}",
+                hint="it can be read, but not continued: begin a new repository",
+            )
+        return next(iter(proven), None)
 
     def has_old_salt(self) -> bool:
+        """Raises DamagedObject where a bare salt was put in place of keys of this version."""
         with self._lock:
             body = self._salt()
-        return body is not None and is_old_salt(body)
+        if body is None or not is_old_salt(body):
+            return False
+        if self._had_keys():
+            raise self._replaced()
+        return True
 
     def upgrade(self, repository: RepositoryId) -> Keyring:
         """Make keys in place of the salt of 1.0, and keep with them the key that opened what 1.0 encrypted."""
@@ -165,21 +255,3 @@ class Keychain:
                 self._store, self._name, self.password(), fresh, cost=self._cost, derive=self._derive
             )
             return self._keyring
-
-    def _old_key(self, kdf: format1_object.Kdf) -> bytes:
-        with self._lock:
-            kept = self.open()
-            if kept is not None and kept.format1 is not None:
-                return kept.format1
-            if kdf not in self._old_keys:
-                same = Kdf(Cost(kdf.passes, kdf.memory), kdf.salt)
-                self._old_keys[kdf] = self._derive(self.password(), same)
-            return self._old_keys[kdf]
-
-    def _does_not_open(self, kdf: format1_object.Kdf) -> RepositoryError:
-        if kdf in self._proven or (self._keyring is not None and self._keyring.format1 is not None):
-            return DamagedObject("a chunk of it does not open")
-        return WrongPassword(
-            f"the password does not open what rrbackup 1.0 encrypted in {self._store.describe()}",
-            hint="if it is the right one, the object that was read first is damaged",
-        )

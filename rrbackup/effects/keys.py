@@ -12,14 +12,15 @@ from argon2.exceptions import HashingError
 from argon2.low_level import Type, hash_secret_raw
 from attrs import frozen
 
-from rrbackup.effects.store import Fetched, IfAbsent, IfMatch, Store, list_exact
+from rrbackup.effects.single_writer import SingleWriter
+from rrbackup.effects.store import Fetched, IfAbsent, IfMatch, Store, Stored, list_exact
 from rrbackup.errors import (
     ConditionFailed,
     DamagedObject,
     ObjectMissing,
     OutcomeUnknown,
-    RepositoryError,
     RRBackupError,
+    StoreError,
     TransactionLost,
     UsageError,
 )
@@ -104,13 +105,13 @@ def create_keyring(
     store: Store,
     name: str,
     password: str,
-    repository: RepositoryId,
+    fresh: Keyring,
     *,
     cost: Cost = MODERATE,
     derive: Derive = derive,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Keyring:
-    """The keys in the salt object `name`, made for `repository` unless it has some.
+    """The keys in the salt object `name`: `fresh`, unless there are some already.
 
     Another client may have made them meanwhile: the answer then has that client's repository id. Raises like
     `open_keyring`, UsageError for a cost out of bounds, OutcomeUnknown where answers keep being lost, and DamagedObject
@@ -120,10 +121,11 @@ def create_keyring(
     if (found := _current(store, name)) is not None:
         return open_salt(found.body, described(store, name), password, derive)
     _refuse_deleted(store, name)
-    keyring = new_keyring(repository, entropy=entropy)
-    body = _sealed(keyring, password, cost, derive, entropy)
-    lying = _put(store, name, body, IfAbsent())
-    return keyring if lying.body == body else open_salt(lying.body, described(store, name), password, derive)
+    body = _sealed(fresh, password, cost, derive, entropy)
+    _put(store, name, body, IfAbsent())
+    # read once more: a store that ignores conditions lets two clients win, and the last one counts
+    lying = store.get(name).body
+    return fresh if lying == body else open_salt(lying, described(store, name), password, derive)
 
 
 def _sealed(keyring: Keyring, password: str, cost: Cost, derive: Derive, entropy: Callable[[int], bytes]) -> bytes:
@@ -199,7 +201,7 @@ def salt_versions(store: Store, name: str, password: str, *, derive: Derive = de
 def _opens(body: bytes, password: str, derive: Derive) -> bool:
     try:
         open_salt(body, "", password, derive)
-    except RepositoryError:
+    except RRBackupError:  # also where memory does not suffice for what a forged one asks for
         return False
     return True
 
@@ -236,13 +238,15 @@ def change_password(
     store: Store,
     name: str,
     old: str,
-    new: str,
+    new: Callable[[], str],
     *,
     cost: Cost = MODERATE,
     derive: Derive = derive,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
 ) -> PasswordChanged:
     """Wrap the same keys under a new password and salt, by one conditional write.
+
+    `new` is asked for once the old one has proved to be right.
 
     Raises like `open_keyring` (WrongPassword for `old`), UsageError for a cost out of bounds, TransactionLost where
     another client changed the object meanwhile, and OutcomeUnknown where answers keep being lost.
@@ -252,7 +256,7 @@ def change_password(
     keyring = open_salt(before.body, described(store, name), old, derive)
     # listed before the write: nothing that can fail stands between the change and its report
     replaced = tuple(listed.ref for listed in list_exact(store, name) if not listed.marker)
-    body = _sealed(keyring, new, cost, derive, entropy)
+    body = _sealed(keyring, new(), cost, derive, entropy)
     lying = _put(store, name, body, IfMatch(before.info.etag))
     if lying.body != body:
         raise TransactionLost(
@@ -279,7 +283,7 @@ def _put(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) ->
     """
     for _ in range(_ATTEMPTS):
         try:
-            return _Lying(store.put(name, body, condition=condition, size_hint=len(body)).version_id, body)
+            return _Lying(_sent(store, name, body, condition).version_id, body)
         except (ConditionFailed, OutcomeUnknown):
             found = _current(store, name)
         if not _still_meets(found, condition):
@@ -288,6 +292,16 @@ def _put(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) ->
         f"{described(store, name)} was not written, or may be written yet",
         hint="run again; if the password was to be changed, try the old one and then the new one",
     )
+
+
+def _sent(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) -> Stored:
+    try:
+        return store.put(name, body, condition=condition, size_hint=len(body))
+    except StoreError as refusal:
+        # the bare class is what a store says that does not know the headers (see `probe`)
+        if type(refusal) is not StoreError:
+            raise
+        return SingleWriter(store).put(name, body, condition=condition, size_hint=len(body))
 
 
 def _still_meets(found: Fetched | None, condition: IfAbsent | IfMatch) -> bool:

@@ -14,6 +14,8 @@ from rrbackup.pure import format2
 from rrbackup.pure.format2 import JournalContent
 from rrbackup.pure.model import HeadRef, LocalManifest, TransactionId, VersionRef
 
+_MAX_FIRST_LINE = 1 << 16
+
 
 @frozen
 class Remembered:
@@ -41,6 +43,14 @@ class LocalState:
     def known_head(self) -> HeadRef | None:
         manifest = self.load().manifest
         return manifest.head if manifest else None
+
+    def last_seen(self) -> HeadRef | None:
+        """The head that a backup saw last, as far as the file can be read: for readers, who need nothing else of it."""
+        try:
+            with self.manifest_path.open("rb") as file:
+                return format2.decode_local_head(file.readline(_MAX_FIRST_LINE))
+        except OSError:
+            return None
 
     def forget(self) -> None:
         """Read from disk again next time: another process may have written meanwhile."""

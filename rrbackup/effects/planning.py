@@ -8,7 +8,7 @@ from rrbackup.effects.opening import rules_of
 from rrbackup.errors import BasePathEmpty
 from rrbackup.events import Notice, OnEvent, PlanMade, ProblemFound, Scanning
 from rrbackup.pure.filters import Filters
-from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
+from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing, went_back
 from rrbackup.pure.model import HeadRef, LocalManifest, Problem
 from rrbackup.pure.plan import BackupPlan, make_plan
 from rrbackup.pure.scan import Scanned
@@ -30,6 +30,8 @@ def manifest_at(client: Client, head: HeadRef | None, on_event: OnEvent) -> Loca
     if where is Standing.CURRENT:
         return remembered
     links = client.control.read_chain(known.sequence)
+    if not links:
+        raise went_back(known, None, name)
     check_follows(known, links[-1], name)
     return fold_links(remembered, links)
 

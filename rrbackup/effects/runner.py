@@ -129,7 +129,7 @@ def _perform(effect: Effect, world: World) -> Outcome:
         case ListUploads(keys):
             return UploadsSeen(control.list_uploads(keys))
         case DeleteVersions(refs):
-            control.store.delete_versions(refs)
+            control.delete_versions(refs)
         case AppendGarbage(refs):
             control.append_garbage(refs)
         case ForgetGarbage(refs):

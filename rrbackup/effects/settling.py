@@ -1,6 +1,6 @@
 """Bringing a repository to rest before anything is written: recovery, and finding out what the store can do."""
 
-import time
+from datetime import UTC, datetime, timedelta
 
 from attrs import frozen
 
@@ -16,8 +16,8 @@ from rrbackup.pure.format2 import JournalContent
 from rrbackup.pure.model import Claim, HeadRef, SeenClaim, TransactionId
 from rrbackup.pure.steps import MustMatch, Wrote
 
-
 _SECOND = 1_000_000_000
+_YEAR_9000 = 221_845_392_000
 
 
 @frozen
@@ -92,10 +92,10 @@ def _at_work(claim: SeenClaim, patience: Patience, host: str) -> ClientAtWork:
     record = claim.open
     assert record is not None
     heard, seconds = claim.age_ns // _SECOND, (patience.limit_ns(record.host, host) or 0) // _SECOND
-    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.created_ns // _SECOND))
+    since = datetime.fromtimestamp(0, UTC) + timedelta(seconds=max(0, min(record.created_ns // _SECOND, _YEAR_9000)))
     return ClientAtWork(
-        f"another client is at work: {record.host}, since {since}, last heard of {heard} seconds ago "
-        f"(transaction {record.transaction})",
+        f"another client is at work: {record.host}, since {since:%Y-%m-%d %H:%M:%S} UTC, last heard of {heard} "
+        f"seconds ago (transaction {record.transaction})",
         hint=f"wait for it to end; it counts as dead once it was silent for {seconds} seconds. If it is "
         "dead, run again with --take-over. That is always safe for the repository: should it be alive after all, its "
         "backup fails",

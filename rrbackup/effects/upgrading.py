@@ -5,26 +5,28 @@ cannot be checked otherwise, and a wrong one would be kept for ever.
 """
 
 from collections.abc import Iterable
-from itertools import islice
 
 from rrbackup.effects.client import Client
 from rrbackup.errors import ModeError
 from rrbackup.pure import format1
-from rrbackup.pure.format1_object import read_file
+from rrbackup.pure.chain import refers_to_encrypted
 from rrbackup.pure.model import Link, Mode, ObjectRef, VersionRef
 
 
 def upgrade_keys(client: Client) -> None:
     """Replace the salt of rrbackup 1.0, if there is one.
 
-    Raises WrongPassword, PasswordMissing, or ModeError where a file would have to be read to check the password.
+    Raises WrongPassword, PasswordMissing, DamagedObject where this version has had keys here, or ModeError where a file
+    would have to be read to check the password.
     """
     if not client.keys.has_old_salt():
         return
     links = client.control.read_chain(0)
+    if any(link.format != format1.FORMAT and (link.encrypted or refers_to_encrypted(link.diff)) for link in links):
+        raise client.keys.missing()
     if client.keys.old_key() is None:
         _check_may_read(client)
-        _open_something(client, links)
+        client.keys.prove_old(_objects(links))
     client.keys.upgrade(client.repository_of(links[0].head if links else None))
 
 
@@ -34,16 +36,6 @@ def _check_may_read(client: Client) -> None:
             "this client is write-only: it may not read the file that would prove the password",
             hint="upgrade with a client that may read",
         )
-
-
-def _open_something(client: Client, links: Iterable[Link]) -> None:
-    """Read the beginning of file objects until one proves to be encrypted."""
-    for ref in _objects(links):
-        with client.store.read(ref.key, ref.version_id) as blocks:
-            for _ in islice(read_file(blocks, client.keys.unlock_old, ref.key), 1):
-                pass
-        if client.keys.old_key() is not None:
-            return
 
 
 def _objects(links: Iterable[Link]) -> Iterable[ObjectRef]:

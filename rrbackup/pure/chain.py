@@ -26,16 +26,17 @@ def check_parent(child: Link, parent: Link) -> None:
                 hint="the manifest object has been tampered with or damaged; do not write to this repository",
             )
 
-    check_encryption(child, parent)
+    check_encryption(child, parent.version_id, parent.encrypted)
 
 
-def check_encryption(child: Link, parent: Link | HeadRef) -> None:
-    """Raise DamagedChain for a diff that is not encrypted above one that is."""
-    if parent.encrypted and not child.encrypted:
+def check_encryption(newer: Link | HeadRef, older: VersionId, encrypted: bool) -> None:
+    """Raise DamagedChain for a diff that is not encrypted although an older one is."""
+    if encrypted and not newer.encrypted:
         raise DamagedChain(
-            f"the diff {child.version_id} is not encrypted, but {parent.version_id} below it is: "
+            f"the diff {newer.version_id} is not encrypted, but {older} before it is: "
             "somebody without the password put it there",
-            hint="do not restore from it; delete that version of the manifest object, and find out who may write",
+            hint="do not restore from it; delete that version of the manifest object and those above it, and find out "
+            "who may write",
         )
 
 

@@ -78,7 +78,8 @@ def keys_version(seen: SeenClaim) -> VersionId | None:
 
 def of_old_client(keys: tuple[str, ...], created_ns: int) -> Claim:
     """What the gc_log of rrbackup 1.0 amounts to: an open transaction that may write `keys`."""
-    return Claim(OLD_CLIENT, 0, ClaimState.OPEN, "a client of rrbackup 1.0", created_ns, keys=keys)
+    host = "a client of rrbackup 1.0"
+    return Claim(OLD_CLIENT, 0, ClaimState.OPEN, host, created_ns, keys=keys, conditional_writes=None)
 
 
 def clearing(who: Signature, after: SeenClaim) -> Claim:

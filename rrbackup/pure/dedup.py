@@ -16,10 +16,16 @@ def dedup_key(sha256: str, asked: tuple[Word, ...]) -> DedupKey:
     return (sha256, asked)
 
 
+def _may_be_shared(ref: ObjectRef) -> bool:
+    """Only compression may be missing of what was asked for; an entry that says otherwise was not written by us."""
+    missing = frozenset(ref.asked) - frozenset(ref.applied)
+    return ref.format >= 2 and missing <= {Word.COMPRESS}
+
+
 def catalogue(entries: Iterable[LocalEntry]) -> dict[DedupKey, ObjectRef]:
     """The stored contents of a manifest that a new file may refer to."""
     return {
         dedup_key(e.entry.sha256, e.entry.object.asked): e.entry.object
         for e in entries
-        if e.entry.object is not None and e.entry.sha256 is not None and e.entry.object.format >= 2
+        if e.entry.object is not None and e.entry.sha256 is not None and _may_be_shared(e.entry.object)
     }

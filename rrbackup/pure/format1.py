@@ -207,8 +207,8 @@ def upgrade_needed(where: str) -> UpgradeNeeded:
     return UpgradeNeeded(
         f"{where} was written by rrbackup 1.0, whose clients cannot read what this version adds, and cannot be kept "
         "from writing beside it",
-        hint="stop every client of version 1.0 or revoke its rights, then run this once with --upgrade; reading needs "
-        "nothing",
+        hint="stop every client of version 1.0 or revoke its rights, then run a backup once with --upgrade; reading "
+        "needs nothing",
     )
 
 

@@ -103,11 +103,6 @@ def is_format1(data: bytes) -> bool:
         return False
 
 
-def is_encrypted(data: bytes, name: str) -> bool:
-    """What the header of an object says, which may be cut off behind it. Raises as `split`."""
-    return split(data, name)[0].kdf is not None
-
-
 def _unsupported(message: str) -> UnsupportedFormat:
     return UnsupportedFormat(message, hint="use a version of rrbackup that knows this format")
 
@@ -217,7 +212,10 @@ def _open(kdf: Kdf, stream_header: bytes, unlock: Unlock, name: str) -> Pull:
 def _pulled(pull: Pull, chunk: bytes, header: Header, name: str) -> bytes:
     if len(chunk) < CHUNK_OVERHEAD:
         raise DamagedObject(f"{name} is cut off: its last chunk has {len(chunk)} bytes")
-    plain, tag = pull(chunk, header.text)
+    try:
+        plain, tag = pull(chunk, header.text)
+    except DamagedObject as error:
+        raise DamagedObject(f"{name} does not open: {error}") from None
     if tag != _TAG_MESSAGE:
         raise DamagedObject(f"{name} has a chunk with the tag {tag}, which rrbackup 1.0 never wrote")
     return plain

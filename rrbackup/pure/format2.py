@@ -34,7 +34,6 @@ from rrbackup.pure.model import (
 from rrbackup.pure.plan import BackupPlan
 
 FORMAT = 2
-DIFF = "diff"
 KNOWN_FEATURES: frozenset[str] = frozenset()
 """What a diff's `requires` may name for this version to read it."""
 
@@ -91,12 +90,12 @@ def sha256_hex(data: bytes) -> str:
 
 
 def encode_diff(diff: Diff, framing: Framing = PLAIN) -> bytes:
-    return _frame(DIFF, _converter.unstructure(diff), framing)
+    return _frame("diff", _converter.unstructure(diff), framing)
 
 
 def decode_diff(data: bytes, name: str, framing: Framing = PLAIN) -> Diff:
     """Raises DamagedObject or UnsupportedFormat, naming `name`."""
-    diff = _structure(_record(data, DIFF, name, framing), Diff, name)
+    diff = _structure(_record(data, "diff", name, framing), Diff, name)
     unknown = sorted(set(diff.requires) - KNOWN_FEATURES)
     if unknown:
         raise UnsupportedFormat(
@@ -174,6 +173,14 @@ def decode_local(data: bytes, name: str) -> LocalManifest:
         return LocalManifest(head, tuple(_local_entry(fields) for fields in document["entries"]))
     except (DamagedObject, AttributeError, KeyError, TypeError, ValueError) as error:
         raise LocalStateError(f"{name} cannot be read: {error}") from None
+
+
+def decode_local_head(first_line: bytes) -> HeadRef | None:
+    """The head in the first line of a local manifest; None where that cannot be told."""
+    try:
+        return _structure(_parse(first_line.rstrip() + b"]}", ""), _LocalHeader, "").head
+    except DamagedObject:
+        return None
 
 
 def _local_entry(fields: dict[str, Any]) -> LocalEntry:

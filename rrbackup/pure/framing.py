@@ -9,15 +9,17 @@ from collections.abc import Callable
 
 from attrs import evolve, field, frozen
 
-from rrbackup.errors import PasswordMissing, UnsupportedFormat
+from rrbackup.errors import DamagedObject, PasswordMissing, UnsupportedFormat
 from rrbackup.pure.compression import DEFAULT_LEVEL, compress, decompress
 from rrbackup.pure.encryption import CipherHeader, Place, decrypt_bytes, encrypt_bytes
-from rrbackup.pure.header import Header, encode_frame, header_fields, split_frame
+from rrbackup.pure.header import Header, decode_fields, encode_frame, header_fields, split_frame
 from rrbackup.pure.keys import Keyring
 from rrbackup.pure.model import Word
 
 MAX_RECORD_BYTES = 1 << 30
-"""So much a record may hold once it is decompressed."""
+FREE_RECORD_BYTES = 1 << 26
+MAX_GROWTH = 256
+"""Once decompressed, a record may hold a GiB, but beyond 64 MiB only so many times what is stored."""
 
 Unlock = Callable[[], Keyring]
 """Gives the keys, or raises what is right where they cannot be had (WrongPassword, DamagedObject)."""
@@ -79,20 +81,24 @@ class Framing:
         if pipeline == []:
             return body
         if pipeline == [Word.COMPRESS]:
-            return decompress(body, MAX_RECORD_BYTES, name)
+            return decompress(body, min(MAX_RECORD_BYTES, max(FREE_RECORD_BYTES, MAX_GROWTH * len(body))), name)
         raise UnsupportedFormat(
             f"{name} was stored with the pipeline {pipeline!r}, which this version cannot undo",
             hint="use a newer version of rrbackup",
         )
 
 
-def is_encrypted(data: bytes, kind: str, name: str) -> bool:
-    """What the header of a record says; raises like `unwrap`."""
-    return _encrypts(header_fields(split_frame(data, name)[0], kind, name).get("pipeline"))
+def is_encrypted(data: bytes) -> bool:
+    """What the header of a record says, of either format; False where there is none to be read."""
+    try:
+        fields = decode_fields(split_frame(data, "")[0], "")
+    except DamagedObject:
+        return False
+    return _encrypts(fields.get("pipeline")) or bool(fields.get("E"))
 
 
 def _encrypts(pipeline: object) -> bool:
-    return isinstance(pipeline, list) and Word.ENCRYPT in pipeline
+    return isinstance(pipeline, list) and Word.ENCRYPT.value in pipeline
 
 
 PLAIN = Framing()

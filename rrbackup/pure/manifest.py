@@ -87,6 +87,7 @@ def standing(local: HeadRef | None, head: HeadRef | None, manifest_file: str) ->
         return Standing.CURRENT
     if head is None or head.repository != local.repository or head.sequence <= local.sequence:
         raise went_back(local, head, manifest_file)
+    check_encryption(head, local.version_id, local.encrypted)
     return Standing.BEHIND
 
 
@@ -109,7 +110,13 @@ def check_follows(local: HeadRef, oldest: Link, manifest_file: str) -> None:
     """
     if oldest.diff.parent != local.as_parent:
         raise went_back(local, oldest.head, manifest_file)
-    check_encryption(oldest, local)
+    check_encryption(oldest, local.version_id, local.encrypted)
+
+
+def check_remembered(local: HeadRef | None, links: Sequence[Link], manifest_file: str) -> None:
+    """Raise StoreWentBack unless the remembered head is among `links`, the whole chain."""
+    if local is not None and local.as_parent not in (link.as_parent for link in links):
+        raise went_back(local, links[0].head if links else None, manifest_file)
 
 
 # --- from results to a diff, and to the next local manifest ---------------------------------------------------

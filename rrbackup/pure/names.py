@@ -37,6 +37,7 @@ _ESCAPED = re.compile(rb"%([0-9A-F]{2})")
 _MALFORMED = re.compile(rb"%(?![0-9A-F]{2})")
 
 _UNSAFE_SEGMENTS = frozenset({b"", b".", b".."})
+_UNSAFE_TEXTS = frozenset({"", ".", ".."})
 
 
 def escape(raw: bytes) -> str:
@@ -95,6 +96,11 @@ def path_bytes(path: PathText) -> bytes:
 def path_order(path: str) -> str:
     """The key to sort path texts by: a folder stands right before what is in it (`/a`, `/a/b`, `/a.b`)."""
     return path.replace("/", "\0")
+
+
+def is_file_key(base: str, key: str) -> bool:
+    """Whether `key` is below the folder of file objects: a record of the store may be forged, and name any other."""
+    return key.startswith(f"{base}/") and _UNSAFE_TEXTS.isdisjoint(key.split("/"))
 
 
 Digest = Callable[[PathText], str]

@@ -2,18 +2,16 @@
 
 The rule: a file is a *candidate* when its size, times or inode differ from what the local manifest remembers
 (`reason_to_read`); whether it is then uploaded depends on its content alone. Everything that needs no content
-(links, empty folders, deletions, a changed mode) is decided here. A path that could not be read, and what lies
-below it, keeps its last committed state (design invariant 9).
+(links, empty folders, deletions, a changed mode) is decided here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from functools import cached_property
-from typing import Protocol
 
 from attrs import evolve, field, frozen
 
 from rrbackup.errors import ConfigError
+from rrbackup.pure.keeping import Keeper, PathFilter
 from rrbackup.pure.model import (
     NOT_RECORDED,
     Change,
@@ -59,12 +57,6 @@ class Reason(StrEnum):
     IGNORED = "now ignored"
     IN_THE_WAY = "something else has its place"
     REPROCESS = "file_pipeline asks for more than it is stored with"
-
-
-class PathFilter(Protocol):
-    def matches(self, path: str) -> bool: ...
-
-    def covers(self, path: str) -> bool: ...
 
 
 @frozen
@@ -199,7 +191,7 @@ def make_plan(
     planned: list[Planned] = []
     unchanged = 0
     unreadable = frozenset(p.path for p in problems if p.kind is ProblemKind.UNREADABLE)
-    keeper = _Keeper(rules, new, unreadable)
+    keeper = Keeper(rules.ignore, rules.skip_delete, new, unreadable)
     for before, now in pair_up(old, new):
         step = _gone(before, keeper) if now is None and before is not None else _compare(before, now, rules)
         if isinstance(step, Candidate):
@@ -252,13 +244,7 @@ def _with_mode(entry: Entry, mode: int) -> Entry:
 
 
 def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rules) -> Candidate:
-    words = rules.words(new.path)
-    if words is None:
-        raise ConfigError(
-            "file_pipeline",
-            [f"no rule matches {new.path}"],
-            hint='end file_pipeline with a rule for everything else, such as ["*", []]',
-        )
+    words = _words(new.path, rules)
     return Candidate(
         new.path,
         new.size,
@@ -272,10 +258,28 @@ def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rule
     )
 
 
-def with_keys(plan: BackupPlan, rules: Rules) -> BackupPlan:
-    """The plan with the object keys that `rules` gives: those of a plan that was made without the password differ."""
-    candidates = (evolve(candidate, key=rules.key(candidate.path, candidate.asked)) for candidate in plan.candidates)
-    return evolve(plan, candidates=tuple(candidates))
+def under(plan: BackupPlan, rules: Rules) -> BackupPlan:
+    """The plan as `rules` has it: it may have been made under another configuration, or without the password.
+
+    Raises ConfigError like `make_plan`.
+    """
+    return evolve(plan, candidates=tuple(_under(candidate, rules) for candidate in plan.candidates))
+
+
+def _under(candidate: Candidate, rules: Rules) -> Candidate:
+    words = _words(candidate.path, rules)
+    return evolve(candidate, key=rules.key(candidate.path, words), asked=words)
+
+
+def _words(path: PathText, rules: Rules) -> tuple[Word, ...]:
+    words = rules.words(path)
+    if words is None:
+        raise ConfigError(
+            "file_pipeline",
+            [f"no rule matches {path}"],
+            hint='end file_pipeline with a rule for everything else, such as ["*", []]',
+        )
+    return words
 
 
 def _compare_plain(old: LocalEntry | None, new: Scanned) -> Planned | None:
@@ -296,48 +300,14 @@ def _plain_reason(old: Entry, new: Entry) -> Reason:
     return Reason.MTIME if old.mtime_ns != new.mtime_ns else Reason.MODE
 
 
-@frozen
-class _Keeper:
-    """Decides about entries that the scan did not find."""
-
-    rules: Rules
-    scanned: Sequence[Scanned]
-    unreadable: frozenset[str]
-
-    def keeps(self, path: str) -> bool:
-        return self._unread(path) or (self.rules.skip_delete.covers(path) and not self.displaced(path))
-
-    def _unread(self, path: str) -> bool:
-        return path in self.unreadable or not self.unreadable.isdisjoint(folders_above(path))
-
-    def displaced(self, path: str) -> bool:
-        """Whether a folder now stands where the file was, or a file where its folder was."""
-        return path in self._folders or not self._files.isdisjoint(folders_above(path))
-
-    @cached_property
-    def _files(self) -> frozenset[str]:
-        return frozenset(s.path for s in self.scanned if s.type is not EntryType.DIRECTORY)
-
-    @cached_property
-    def _folders(self) -> frozenset[str]:
-        return frozenset(f for s in self.scanned for f in folders_above(s.path))
-
-    def reason(self, path: str) -> Reason:
-        if self.rules.ignore.covers(path):
-            return Reason.IGNORED
-        return Reason.IN_THE_WAY if self.rules.skip_delete.covers(path) else Reason.GONE
-
-
-def folders_above(path: str) -> Iterator[str]:
-    """`/a/b/c` gives `/a/b`, then `/a`."""
-    end = path.rfind("/")
-    while end > 0:
-        yield path[:end]
-        end = path.rfind("/", 0, end)
-
-
-def _gone(old: LocalEntry, keeper: _Keeper) -> Planned | None:
+def _gone(old: LocalEntry, keeper: Keeper) -> Planned | None:
     path = old.entry.path
     if keeper.keeps(path):
         return None
-    return Planned(Change(Status.DELETED, old.entry), keeper.reason(path))
+    return Planned(Change(Status.DELETED, old.entry), _why_gone(path, keeper))
+
+
+def _why_gone(path: str, keeper: Keeper) -> Reason:
+    if keeper.ignore.covers(path):
+        return Reason.IGNORED
+    return Reason.IN_THE_WAY if keeper.skip_delete.covers(path) else Reason.GONE

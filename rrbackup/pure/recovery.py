@@ -2,9 +2,9 @@
 
 Rule 1: it is level-triggered. Its state is what was observed; `next_effect` names the first thing that is missing
 until nothing is. A crash in the middle needs no code: the next run observes again.
-Rule 2: safety never depends on time or on who is believed dead. Courtesy does: an open claim that is not known
-to be dead stops us, unless it was not renewed for long, or we are told to take over. What a client of rrbackup 1.0 left open is taken over once the user has
-said (`upgrade`) that there are none any more.
+Rule 2: safety never depends on time or on who is believed dead. Courtesy does: an open claim that is not known to be
+dead stops us, unless it was not renewed for long, or we are told to take over. What a client of rrbackup 1.0 left open
+is taken over once the user has said (`upgrade`) that there are none any more.
 
 The story, as one would write it without machine::
 
@@ -19,7 +19,7 @@ The story, as one would write it without machine::
         clear the claim                                                       lost: observe again
 """
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from rrbackup.pure import claims, format1, sweep
 from rrbackup.pure.claims import Patience, Signature
@@ -69,7 +69,7 @@ class Task:
     dead: frozenset[TransactionId] = frozenset()
     take_over: bool = False
     upgrade: bool = False
-    patience: Patience = Patience()
+    patience: Patience = field(factory=Patience)
     deletes: bool = True
     known_head: HeadRef | None = None
 

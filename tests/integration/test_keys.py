@@ -6,7 +6,7 @@ from itertools import count
 import nacl.pwhash.argon2i as argon2i
 import pytest
 
-from rrbackup.effects.keys import PasswordChanged, change_password, create_keyring, derive, open_keyring
+from rrbackup.effects.keys import PasswordChanged, change_password, create_keyring, derive, new_keyring, open_keyring
 from rrbackup.effects.memory import Fault, FaultKind, MemoryClient, MemoryStore, SimulatedCrash
 from rrbackup.effects.store import list_exact
 from rrbackup.errors import (
@@ -35,11 +35,11 @@ def cheap(password: str, kdf: Kdf) -> bytes:
 
 
 def create(client: MemoryClient, password: str = OLD, repository: RepositoryId = REPOSITORY) -> Keyring:
-    return create_keyring(client, NAME, password, repository, derive=cheap)
+    return create_keyring(client, NAME, password, new_keyring(repository), derive=cheap)
 
 
 def change(client: MemoryClient, old: str = OLD, new: str = NEW) -> PasswordChanged:
-    return change_password(client, NAME, old, new, derive=cheap)
+    return change_password(client, NAME, old, lambda: new, derive=cheap)
 
 
 def opened(client: MemoryClient, password: str) -> Keyring | None:
@@ -85,8 +85,8 @@ def test_a_derivation_that_cannot_be_done_is_an_error_of_ours() -> None:
 
 def test_with_nothing_made_cheap() -> None:
     store = MemoryStore()
-    made = create_keyring(store, NAME, OLD, REPOSITORY, cost=INTERACTIVE)
-    change_password(store, NAME, OLD, NEW, cost=INTERACTIVE)
+    made = create_keyring(store, NAME, OLD, new_keyring(REPOSITORY), cost=INTERACTIVE)
+    change_password(store, NAME, OLD, lambda: NEW, cost=INTERACTIVE)
     assert open_keyring(store, NAME, NEW) == made
 
 
@@ -105,10 +105,10 @@ def test_every_repository_has_keys_of_its_own() -> None:
     assert create(MemoryStore()).master != create(MemoryStore()).master
 
 
-def test_opening_takes_one_request_and_making_three() -> None:
+def test_opening_takes_one_request_and_making_four() -> None:
     store = MemoryStore()
     create(store)
-    assert [call.method for call in store.calls] == ["get", "list_versions", "put"]
+    assert [call.method for call in store.calls] == ["get", "list_versions", "put", "get"]
     store.reset_calls()
     opened(store, OLD)
     assert [call.method for call in store.calls] == ["get"]
@@ -150,9 +150,9 @@ def test_the_salt_of_version_1_is_neither_opened_nor_replaced() -> None:
 def test_a_cost_that_is_too_low_is_refused_before_anything_is_asked(cost: Cost) -> None:
     store = MemoryStore()
     with pytest.raises(UsageError, match="out of bounds"):
-        create_keyring(store, NAME, OLD, REPOSITORY, cost=cost)
+        create_keyring(store, NAME, OLD, new_keyring(REPOSITORY), cost=cost)
     with pytest.raises(UsageError, match="out of bounds"):
-        change_password(store, NAME, OLD, NEW, cost=cost)
+        change_password(store, NAME, OLD, lambda: NEW, cost=cost)
     assert store.calls == ()
 
 
@@ -167,7 +167,7 @@ def test_two_clients_that_begin_at_once_end_with_the_keys_of_one(password: str) 
         return cheap(text, kdf)
 
     def slow_create() -> Keyring:
-        return create_keyring(store.client(), NAME, OLD, REPOSITORY, derive=overtaken)
+        return create_keyring(store.client(), NAME, OLD, new_keyring(REPOSITORY), derive=overtaken)
 
     if password == OLD:
         assert slow_create() == winners[0]
@@ -240,7 +240,7 @@ def test_another_client_that_changes_it_meanwhile_wins() -> None:
         return cheap(text, kdf)
 
     with pytest.raises(TransactionLost, match="another client changed salt_file"):
-        change_password(store.client(), NAME, OLD, NEW, derive=overtaken)
+        change_password(store.client(), NAME, OLD, lambda: NEW, derive=overtaken)
     assert (opened(store, "theirs"), opened(store, NEW), opened(store, OLD)) == (made, None, None)
 
 
@@ -254,7 +254,7 @@ def test_another_client_that_deletes_it_meanwhile_is_told() -> None:
         return cheap(text, kdf)
 
     with pytest.raises(TransactionLost, match="deleted"):
-        change_password(store.client(), NAME, OLD, NEW, derive=overtaken)
+        change_password(store.client(), NAME, OLD, lambda: NEW, derive=overtaken)
 
 
 # --- faults at every request -------------------------------------------------------------------------------------

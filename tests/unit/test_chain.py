@@ -71,7 +71,7 @@ def test_nothing_unencrypted_lies_on_top_of_something_encrypted(numbers: tuple[i
 
 def test_an_encrypted_head_that_is_remembered_has_no_unencrypted_successor() -> None:
     newest, known, _ = encrypted(make_chain((), (), ()), 1, 2)
-    with pytest.raises(DamagedChain, match="v3 is not encrypted, but v2 below it is"):
+    with pytest.raises(DamagedChain, match="v3 is not encrypted, but v2 before it is"):
         check_follows(known.head, newest, "manifest")
     check_follows(known.head, evolve(newest, encrypted=True), "manifest")
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rrbackup.errors import ConfigError
 from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.filters import Filters
+from rrbackup.pure.keeping import folders_above
 from rrbackup.pure.model import (
     Entry,
     EntryType,
@@ -30,7 +31,6 @@ from rrbackup.pure.plan import (
     Detection,
     Reason,
     Rules,
-    folders_above,
     is_recent,
     make_plan,
     pair_up,
@@ -184,7 +184,7 @@ def test_a_path_without_pipeline_rule_is_an_error_before_anything_is_stored() ->
 
 def test_the_catalogue_leaves_out_format_1_and_tells_words_apart() -> None:
     def entry(path: str, format_: int, words: tuple[Word, ...]) -> LocalEntry:
-        ref = ObjectRef("files" + path, VersionId("v"), 3, "e", format_, words)
+        ref = ObjectRef("files" + path, VersionId("v"), 3, "e", format_, words, words)
         return LocalEntry(Entry(PathText(path), sha256="aa", object=ref))
 
     known = catalogue([entry("/1", 1, ()), entry("/2", 2, ()), entry("/3", 2, (Word.ENCRYPT,))])
@@ -192,6 +192,16 @@ def test_the_catalogue_leaves_out_format_1_and_tells_words_apart() -> None:
         ("aa", ()): "files/2",
         ("aa", (Word.ENCRYPT,)): "files/3",
     }
+
+
+def test_the_catalogue_believes_no_entry_that_lacks_what_it_asked_for() -> None:
+    def entry(path: str, *applied: Word) -> LocalEntry:
+        asked = (Word.COMPRESS, Word.ENCRYPT)
+        ref = ObjectRef("files" + path, VersionId("v"), 3, "e", asked=asked, applied=applied)
+        return LocalEntry(Entry(PathText(path), sha256=path, object=ref))
+
+    known = catalogue([entry("/1"), entry("/2", Word.COMPRESS), entry("/3", Word.ENCRYPT)])
+    assert [ref.key for ref in known.values()] == ["files/3"]
 
 
 @pytest.mark.parametrize(("path", "above"), [("/a", []), ("/a/b", ["/a"]), ("/a/b/c", ["/a/b", "/a"])])
