@@ -32,6 +32,7 @@ from rrbackup.pure.secretstream import (
     pull,
     push_parts,
 )
+from rrbackup.pure.showing import brief
 
 CIPHER: Final = "xchacha20poly1305-secretstream"
 NONCE_BYTES: Final = HEADER_BYTES
@@ -184,7 +185,7 @@ def _pulled(state: State, chunk: Data, associated: bytes, name: str) -> tuple[by
 def _decode(text: bytes, kind: str, name: str) -> CipherHeader:
     fields = header_fields(text, kind, name)
     if fields.get("cipher") != CIPHER:
-        raise _unsupported(f"{name} is not encrypted, or in another way: its cipher is {fields.get('cipher')!r}")
+        raise _unsupported(f"{name} is not encrypted, or in another way: its cipher is {brief(fields.get('cipher'))}")
     place = Place(RepositoryId(_text(fields, "repository", name)), _text(fields, "key", name))
     return CipherHeader(kind, _pipeline(fields, name), place, _chunk_size(fields, name))
 
@@ -192,18 +193,17 @@ def _decode(text: bytes, kind: str, name: str) -> CipherHeader:
 def _chunk_size(fields: dict[str, object], name: str) -> int:
     size = fields.get("chunk_size")
     if type(size) is not int or not MIN_CHUNK_BYTES <= size <= MAX_CHUNK_BYTES:
-        raise DamagedObject(f"the header of {name} has a chunk size out of bounds: {size!r}")
+        raise DamagedObject(f"the header of {name} has a chunk size out of bounds: {brief(size)}")
     return size
 
 
 def _pipeline(fields: dict[str, object], name: str) -> tuple[Word, ...]:
     words = fields.get("pipeline")
     if not isinstance(words, list) or Word.ENCRYPT not in words:
-        raise DamagedObject(f"the header of {name} has no pipeline with encrypt: {words!r}")
-    try:
-        return tuple(Word(word) for word in words)
-    except ValueError:
-        raise _unsupported(f"{name} was stored with the pipeline {words!r}") from None
+        raise DamagedObject(f"the header of {name} has no pipeline with encrypt: {brief(words)}")
+    if not all(isinstance(word, str) and word in set(Word) for word in words):
+        raise _unsupported(f"{name} was stored with a pipeline that this version does not know")
+    return tuple(Word(word) for word in words)
 
 
 def _text(fields: dict[str, object], field: str, name: str) -> str:

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from rrbackup.errors import DamagedChain, DamagedObject, LocalStateError, OldClientWrote, UpgradeNeeded
 from rrbackup.pure import names
-from rrbackup.pure.format1_json import brief, elements, mapping, parse, string
+from rrbackup.pure.format1_json import elements, mapping, parse, string
 from rrbackup.pure.model import (
     NOT_RECORDED,
     Change,
@@ -31,6 +31,7 @@ from rrbackup.pure.model import (
     VersionId,
     VersionRef,
 )
+from rrbackup.pure.showing import brief
 
 FORMAT = 1
 

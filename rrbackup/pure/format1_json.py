@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 from rrbackup.errors import DamagedObject
+from rrbackup.pure.showing import MAX_DIGITS, brief
 
 MAX_ELEMENT_BYTES = 1 << 23
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 # Nearly every element fits into the first; a batch of garbage may need the last.
 _WINDOWS = (1 << 10, 1 << 16, MAX_ELEMENT_BYTES)
-_MAX_DIGITS = 20
 
 
 def parse(data: bytes, name: str) -> object:
@@ -91,16 +91,8 @@ def string(value: object, name: str) -> str:
 
 def number(value: object, least: int, most: int, name: str) -> int:
     """An integer, which 1.0 wrote with or without quotes."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise DamagedObject(f"the {name} is {brief(value)}; it must be from {least} to {most}")
     return value
-
-
-def brief(value: object) -> str:
-    """The value for a message, however long it is and whatever is in it."""
-    if isinstance(value, dict | list):
-        return "a JSON object" if isinstance(value, dict) else "a JSON list"
-    shown = ascii(value) if not isinstance(value, int) or abs(value) < 10**_MAX_DIGITS else "a huge number"
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"

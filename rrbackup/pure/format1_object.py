@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import evolve, field, frozen
 
 from rrbackup.errors import DamagedObject, PasswordMissing, UnsupportedFormat
-from rrbackup.pure.format1_json import brief, mapping, number, parse, string
+from rrbackup.pure.format1_json import mapping, number, parse, string
 from rrbackup.pure.model import Entry, Word
+from rrbackup.pure.showing import brief
 
 MAX_HEADER_BYTES = 65_536
 MAX_METADATA_BYTES = 1 << 28

@@ -5,8 +5,9 @@ a reader does not know are passed over, and a diff whose `requires` names someth
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeVar, get_args, get_origin
 
 import orjson
 from attrs import frozen
@@ -20,28 +21,46 @@ from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.model import (
     Change,
     Claim,
+    ClaimState,
     Diff,
+    DiffKind,
     Entry,
+    EntryType,
     HeadRef,
     LocalEntry,
     LocalManifest,
     LocalStamp,
+    ProblemKind,
     Status,
     TransactionId,
     VersionId,
     VersionRef,
+    Word,
 )
-from rrbackup.pure.plan import BackupPlan
+from rrbackup.pure.plan import BackupPlan, Reason
+from rrbackup.pure.showing import brief
 
 FORMAT = 2
 KNOWN_FEATURES: frozenset[str] = frozenset()
 """What a diff's `requires` may name for this version to read it."""
 
+_MOST_SHOWN = 200
+_SHAPES = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
+"""What comes of values that have another shape than was expected."""
+
 T = TypeVar("T")
+
+
+_CHOICES = (ClaimState, DiffKind, EntryType, ProblemKind, Reason, Status, Word)
 
 
 def _make_converter() -> Converter:
     converter = make_converter(omit_if_default=True, detailed_validation=False)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly(kind))
+    for choices in _CHOICES:  # texts as well, so the hook above would take them for its own
+        converter.register_structure_hook(choices, lambda value, type_: type_(value))
+    converter.register_structure_hook_factory(_is_list, partial(_list_hook, converter))
     entry_in = make_dict_structure_fn(Entry, converter, _cattrs_detailed_validation=False)
     converter.register_structure_hook(Entry, entry_in)
     entry_out = make_dict_unstructure_fn(Entry, converter, _cattrs_omit_if_default=True)
@@ -51,14 +70,41 @@ def _make_converter() -> Converter:
     return converter
 
 
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    """JSON has these types itself: nothing is converted to them."""
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{brief(value)} stands where a {kind.__name__} belongs")
+        return value
+
+    return structure
+
+
+def _is_list(type_: Any) -> bool:
+    return get_origin(type_) is tuple and get_args(type_)[-1] is Ellipsis
+
+
+def _list_hook(converter: Converter, type_: Any) -> Callable[[Any, Any], Any]:
+    member = get_args(type_)[0]
+    structure = converter.get_structure_hook(member)
+
+    def structured(value: Any, _: Any) -> Any:
+        if type(value) is not list:
+            raise TypeError(f"{brief(value)} stands where a list belongs")
+        return tuple(structure(item, member) for item in value)
+
+    return structured
+
+
 _converter = _make_converter()
 
 
 def _structure(data: object, type_: type[T], name: str) -> T:
     try:
         return _converter.structure(data, type_)
-    except (BaseValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedObject(f"{name} is not a valid {type_.__name__.lower()}: {error!r}") from None
+    except (BaseValidationError, *_SHAPES) as error:
+        raise DamagedObject(f"{name} is not a valid {type_.__name__.lower()}: {repr(error)[:_MOST_SHOWN]}") from None
 
 
 def _parse(payload: bytes, name: str) -> Any:
@@ -74,7 +120,9 @@ def _record(data: bytes, kind: str, name: str, framing: Framing) -> dict[str, An
     if not isinstance(fields, dict):
         raise DamagedObject(f"{name} does not hold a JSON object")
     if fields.get("format") != FORMAT:
-        raise UnsupportedFormat(f"{name} has format {fields.get('format')!r}", hint="use a newer version of rrbackup")
+        raise UnsupportedFormat(
+            f"{name} has format {brief(fields.get('format'))}", hint="use a newer version of rrbackup"
+        )
     return fields
 
 
@@ -120,7 +168,9 @@ def encode_garbage(refs: Iterable[VersionRef], framing: Framing = PLAIN) -> byte
 
 def decode_garbage(data: bytes, name: str, framing: Framing = PLAIN) -> tuple[VersionRef, ...]:
     """Raises DamagedObject or UnsupportedFormat, naming `name`."""
-    rows = _structure(_record(data, "garbage", name, framing).get("versions"), list[tuple[str, str]], name)
+    rows = _structure(_record(data, "garbage", name, framing).get("versions"), tuple[tuple[str, ...], ...], name)
+    if any(len(row) != 2 for row in rows):
+        raise DamagedObject(f"{name} holds something else than pairs of a key and a version id")
     return tuple(VersionRef(key, VersionId(version_id)) for key, version_id in rows)
 
 
@@ -171,8 +221,8 @@ def decode_local(data: bytes, name: str) -> LocalManifest:
         document = _parse(data, name)
         head = _structure(document, _LocalHeader, name).head
         return LocalManifest(head, tuple(_local_entry(fields) for fields in document["entries"]))
-    except (DamagedObject, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise LocalStateError(f"{name} cannot be read: {error}") from None
+    except (DamagedObject, BaseValidationError, *_SHAPES) as error:
+        raise LocalStateError(f"{name} cannot be read: {str(error)[:_MOST_SHOWN]}") from None
 
 
 def decode_local_head(first_line: bytes) -> HeadRef | None:

@@ -2,7 +2,7 @@
 
 The rule decided here: the header says which words were applied, so a reader needs no configuration (docs/format.md,
 "Frame"), and an encrypted record opens only under the key it was written for. Compression is left out where it does not
-shrink the record.
+shrink the record, or shrinks it more than a reader believes.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,12 @@ from rrbackup.pure.encryption import CipherHeader, Place, decrypt_bytes, encrypt
 from rrbackup.pure.header import Header, decode_fields, encode_frame, header_fields, split_frame
 from rrbackup.pure.keys import Keyring
 from rrbackup.pure.model import Word
+from rrbackup.pure.showing import brief
 
 MAX_RECORD_BYTES = 1 << 30
-FREE_RECORD_BYTES = 1 << 26
-MAX_GROWTH = 256
-"""Once decompressed, a record may hold a GiB, but beyond 64 MiB only so many times what is stored."""
+FREE_RECORD_BYTES = 1 << 24
+MAX_GROWTH = 64
+"""Once decompressed, a record may hold a GiB, but beyond 16 MiB only so many times what is stored."""
 
 Unlock = Callable[[], Keyring]
 """Gives the keys, or raises what is right where they cannot be had (WrongPassword, DamagedObject)."""
@@ -32,6 +33,11 @@ def locked() -> Keyring:
 
 def _no_nonce() -> bytes:
     raise NotImplementedError
+
+
+def most(stored: int) -> int:
+    """What a record of so many compressed bytes may hold; a writer that has more of it leaves compression out."""
+    return min(MAX_RECORD_BYTES, max(FREE_RECORD_BYTES, MAX_GROWTH * stored))
 
 
 @frozen
@@ -62,7 +68,7 @@ class Framing:
     def _compressed(self, payload: bytes) -> tuple[tuple[Word, ...], bytes]:
         if Word.COMPRESS in self.words:
             smaller = compress(payload, self.level)
-            if len(smaller) < len(payload):
+            if len(smaller) < len(payload) <= most(len(smaller)):
                 return (Word.COMPRESS,), smaller
         return (), payload
 
@@ -81,9 +87,9 @@ class Framing:
         if pipeline == []:
             return body
         if pipeline == [Word.COMPRESS]:
-            return decompress(body, min(MAX_RECORD_BYTES, max(FREE_RECORD_BYTES, MAX_GROWTH * len(body))), name)
+            return decompress(body, most(len(body)), name)
         raise UnsupportedFormat(
-            f"{name} was stored with the pipeline {pipeline!r}, which this version cannot undo",
+            f"{name} was stored with the pipeline {brief(pipeline)}, which this version cannot undo",
             hint="use a newer version of rrbackup",
         )
 

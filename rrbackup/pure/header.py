@@ -12,6 +12,7 @@ from attrs import frozen
 
 from rrbackup.errors import DamagedObject, UnsupportedFormat
 from rrbackup.pure.model import Word
+from rrbackup.pure.showing import brief
 
 MAX_HEADER_BYTES = 65_536
 """Headers have a few hundred bytes; a length beyond this is damage, not a reason to allocate."""
@@ -65,11 +66,11 @@ def header_fields(text: bytes, kind: str, name: str) -> dict[str, object]:
     fields = decode_fields(text, f"the header of {name}")
     if fields.get("V") != VERSION:
         raise UnsupportedFormat(
-            f"{name} has format {fields.get('V')!r}, which this version of rrbackup does not read",
+            f"{name} has format {brief(fields.get('V'))}, which this version of rrbackup does not read",
             hint="use a version of rrbackup that knows this format",
         )
     if fields.get("kind") != kind:
-        raise DamagedObject(f"{name} holds a record of kind {fields.get('kind')!r}, not {kind!r}")
+        raise DamagedObject(f"{name} holds a record of kind {brief(fields.get('kind'))}, not {kind!r}")
     return fields
 
 

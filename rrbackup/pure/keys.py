@@ -85,7 +85,7 @@ def open_labels(metadata: Mapping[str, str], labels_key: bytes, object_key: str)
         text = xchacha.unseal(labels_key, sealed, object_key.encode())
     except DamagedObject:
         raise DamagedObject(f"{name} is damaged, or of another object") from None
-    return {label: str(value) for label, value in decode_fields(text, name).items()}
+    return {label: value for label, value in decode_fields(text, name).items() if isinstance(value, str)}
 
 
 # --- base64 ------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from rrbackup.pure.header import (
 )
 from rrbackup.pure.keys import KEY_BYTES, Keyring, base64_bytes, base64_text, subkey
 from rrbackup.pure.model import RepositoryId
+from rrbackup.pure.showing import brief
 
 KIND: Final = "keys"
 ALGORITHM: Final = "argon2i13"
@@ -196,7 +197,7 @@ def _read_kdf(value: object, name: str) -> Kdf:
         raise DamagedObject(f"the header of {name} has no kdf")
     if value.get("algorithm") != ALGORITHM:
         raise UnsupportedFormat(
-            f"{name} derives its key with {value.get('algorithm')!r}", hint="use a newer version of rrbackup"
+            f"{name} derives its key with {brief(value.get('algorithm'))}", hint="use a newer version of rrbackup"
         )
     cost = Cost(_number(value, "opslimit", name), _number(value, "memlimit", name))
     salt = base64_bytes(value.get("salt"), f"the salt in {name}")

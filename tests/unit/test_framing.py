@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from rrbackup.errors import DamagedObject, PasswordMissing, UnsupportedFormat
-from rrbackup.pure.framing import PLAIN, Framing, is_encrypted
+from rrbackup.pure.framing import FREE_RECORD_BYTES, PLAIN, Framing, is_encrypted
 from rrbackup.pure.header import split_frame
 from rrbackup.pure.keys import Keyring
 from rrbackup.pure.model import RepositoryId, Word
@@ -79,3 +79,11 @@ def test_without_the_keys_nothing_is_read_or_written() -> None:
         PLAIN.unwrap(framing(Word.ENCRYPT).wrap("claim", RECORD), "claim", "x")
     with pytest.raises(PasswordMissing):
         evolve(PLAIN, words=(Word.ENCRYPT,)).wrap("claim", RECORD)
+
+
+def test_a_record_that_shrinks_more_than_a_reader_believes_is_not_compressed() -> None:
+    framed = Framing((Word.COMPRESS,))
+    for size, words in ((FREE_RECORD_BYTES, b'["compress"]'), (FREE_RECORD_BYTES + 1, b"[]")):
+        data = framed.wrap("claim", bytes(size))
+        assert b'"pipeline":' + words in data[:64]
+        assert framed.unwrap(data, "claim", "x") == bytes(size)

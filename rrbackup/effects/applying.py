@@ -1,0 +1,153 @@
+"""Giving rights to users, and life-cycle rules to buckets, with the credentials of a configuration.
+
+What is written is computed in `pure.policies`. Both writes replace what bears our name and leave the rest alone.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import frozen
+
+from rrbackup.config import Config, S3Settings
+from rrbackup.effects.s3_client import S3Options, connect
+from rrbackup.effects.s3_errors import Asked, Manner, code_of, translated
+from rrbackup.errors import UsageError
+from rrbackup.pure.policies import Document, Place, PolicyMode, life_cycle, merged, policy
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import (
+        GetBucketLifecycleConfigurationOutputTypeDef,
+        PutBucketLifecycleConfigurationRequestTypeDef,
+    )
+
+_NO_RULES = "NoSuchLifecycleConfiguration"
+_ATTEMPTS = 5
+_SIZES = "TransitionDefaultMinimumObjectSize"
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
+
+def place_of(config: Config) -> Place:
+    """The repository that `config` names. Raises UsageError for one in a folder."""
+    s3 = _s3_of(config)
+    region = s3.region or ""
+    return Place(
+        bucket=s3.bucket,
+        prefix=s3.prefix,
+        manifest=config.remote_manifest_diff_file,
+        claim=config.remote_gc_log_file,
+        garbage=config.remote_garbage_object_log_file,
+        salt=config.remote_password_salt_file,
+        files=config.remote_base_path,
+        partition=next((name for begin, name in _PARTITIONS.items() if region.startswith(begin)), "aws"),
+    )
+
+
+def _s3_of(config: Config) -> S3Settings:
+    if config.s3 is None:
+        raise UsageError(
+            "a folder has no policies and no life-cycle rules: only a bucket does",
+            hint="the rights to the folder's files decide who may do what",
+        )
+    return config.s3
+
+
+# --- policies ----------------------------------------------------------------------------------------------
+
+
+def apply_policy(config: Config, mode: PolicyMode, user: str) -> str:
+    """Give the IAM user the rights of `mode`; the name of the policy.
+
+    It is an inline policy of the user; one of that name is replaced. Raises UsageError, ObjectMissing where there is no
+    such user, AccessDenied.
+    """
+    text = json.dumps(policy(mode, place_of(config)), separators=(",", ":"))
+    asked = Asked(f"put the policy {mode.policy_name} on", f"the user {user}", "iam:PutUserPolicy")
+    with translated(asked):
+        _iam(_s3_of(config)).put_user_policy(UserName=user, PolicyName=mode.policy_name, PolicyDocument=text)
+    return mode.policy_name
+
+
+def _iam(s3: S3Settings) -> Any:
+    """There are no types for it, as nothing else here asks for boto3's IAM."""
+    import boto3  # here, because it takes long to load
+    from botocore.config import Config as Settings
+    from botocore.exceptions import BotoCoreError
+
+    settings = Settings(retries={"mode": "standard", "total_max_attempts": _ATTEMPTS}, user_agent_extra="rrbackup")
+    try:
+        session = boto3.session.Session(
+            aws_access_key_id=s3.access_key,
+            aws_secret_access_key=s3.secret_key,
+            region_name=s3.region,
+            profile_name=s3.profile,
+        )
+        return session.client("iam", endpoint_url=s3.endpoint, config=settings)
+    except (BotoCoreError, ValueError) as error:
+        raise UsageError(str(error), hint="Correct endpoint, region or profile.") from error
+
+
+# --- life-cycle rules --------------------------------------------------------------------------------------
+
+
+@frozen
+class Applied:
+    """`changed` is false where the rules stood there already; `others` counts the rules that are not ours."""
+
+    changed: bool
+    others: int
+
+
+def apply_life_cycle(config: Config) -> Applied:
+    """Put our life-cycle rules among those that the bucket has. Raises UsageError, StoreMissing, AccessDenied."""
+    ours = cast("list[Document]", life_cycle(place_of(config))["Rules"])
+    bucket, client = _s3_of(config).bucket, _client(_s3_of(config))
+    found = _rules(client, bucket)
+    existing = cast("list[Document]", found["Rules"]) if found else []
+    wanted = merged(existing, ours)
+    if wanted != existing:
+        _put_rules(client, bucket, wanted, found)
+    return Applied(wanted != existing, len(wanted) - len(ours))
+
+
+def _client(s3: S3Settings) -> "S3Client":
+    from botocore.exceptions import BotoCoreError
+
+    options = S3Options(
+        bucket=s3.bucket,
+        access_key=s3.access_key,
+        secret_key=s3.secret_key,
+        endpoint=s3.endpoint,
+        region=s3.region,
+        profile=s3.profile,
+    )
+    try:
+        return connect(options).patient
+    except (BotoCoreError, ValueError) as error:
+        raise UsageError(f"bucket {s3.bucket}: {error}", hint="Correct endpoint, region or profile.") from error
+
+
+def _rules(client: "S3Client", bucket: str) -> "GetBucketLifecycleConfigurationOutputTypeDef | None":
+    from botocore.exceptions import ClientError
+
+    with translated(Asked("read the life-cycle rules of", f"s3://{bucket}", "s3:GetLifecycleConfiguration")):
+        try:
+            return client.get_bucket_lifecycle_configuration(Bucket=bucket)
+        except ClientError as error:
+            if code_of(error) == _NO_RULES:
+                return None
+            raise
+
+
+def _put_rules(
+    client: "S3Client",
+    bucket: str,
+    rules: list[Document],
+    found: "GetBucketLifecycleConfigurationOutputTypeDef | None",
+) -> None:
+    request: dict[str, object] = {"Bucket": bucket, "LifecycleConfiguration": {"Rules": rules}}
+    if found is not None and _SIZES in found:
+        request[_SIZES] = found[_SIZES]  # a setting of the whole bucket, which would fall back to its default
+    asked = Asked("put life-cycle rules on", f"s3://{bucket}", "s3:PutLifecycleConfiguration", Manner.WRITE)
+    with translated(asked):
+        client.put_bucket_lifecycle_configuration(**cast("PutBucketLifecycleConfigurationRequestTypeDef", request))
