@@ -88,6 +88,7 @@ class Repository:
         """
         self._refuse_read_only("store the recovery kit")
         with self._writing():
+            self._client.refuse_old()
             return store_kit(self._client.store)
 
     def plan_backup(

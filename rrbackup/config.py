@@ -6,11 +6,10 @@ from the working folder at the time of use.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from attrs import NOTHING, field, fields_dict, frozen
-from attrs.validators import instance_of, optional
+from attrs import NOTHING, Attribute, field, fields_dict, frozen
 from cattrs import Converter
 
 from rrbackup import config_check as check
@@ -77,6 +76,16 @@ class CryptoSettings:
         return any(source is not None for source in given)
 
 
+def _section(cls: type) -> Callable[[object, "Attribute[object]", object], None]:
+    """Like attrs' `instance_of`, whose error would quote the value, and with it a password."""
+
+    def check(_: object, attribute: "Attribute[object]", value: object) -> None:
+        if value is not None and not isinstance(value, cls):
+            raise TypeError(f"{attribute.name} must be a {cls.__name__}, not a {type(value).__name__}")
+
+    return check
+
+
 @frozen(kw_only=True)
 class Config:
     """One backup: what, where to, and how.
@@ -95,17 +104,17 @@ class Config:
 
     s3: S3Settings | None = field(
         default=None,
-        validator=optional(instance_of(S3Settings)),
+        validator=_section(S3Settings),
         metadata=check.checked_by(check.section(S3Settings)),
     )
     directory: DirectorySettings | None = field(
         default=None,
-        validator=optional(instance_of(DirectorySettings)),
+        validator=_section(DirectorySettings),
         metadata=check.checked_by(check.section(DirectorySettings)),
     )
     crypto: CryptoSettings | None = field(
         default=None,
-        validator=optional(instance_of(CryptoSettings)),
+        validator=_section(CryptoSettings),
         metadata=check.checked_by(check.section(CryptoSettings)),
     )
 

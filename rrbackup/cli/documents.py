@@ -25,13 +25,14 @@ def _version(version: Version) -> Document:
         "version_id": version.version_id,
         "sequence": version.sequence,
         "created": iso_utc(version.created_ns),
-        "host": version.host,
+        **({"host": version.host} if version.host else {}),
         **_counts(version.counts),
     }
 
 
 def _counts(counts: Counts) -> Document:
-    return {"new": counts.new, "changed": counts.changed, "deleted": counts.deleted, "bytes": counts.bytes}
+    known = {} if counts.unrecorded else {"bytes": counts.bytes}
+    return {"new": counts.new, "changed": counts.changed, "deleted": counts.deleted, **known}
 
 
 def files(version_id: VersionId, entries: Iterable[Entry]) -> Document:

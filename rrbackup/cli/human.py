@@ -36,8 +36,8 @@ def version_cells(version: Version) -> tuple[str, ...]:
         f"+{counts.new}",
         f"~{counts.changed}",
         f"-{counts.deleted}",
-        human_bytes(counts.bytes),
-        version.host,
+        "?" if counts.unrecorded else human_bytes(counts.bytes),
+        version.host or "?",
     )
 
 

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 from rrbackup.config import Config
 from rrbackup.effects import keys
@@ -22,15 +23,15 @@ from rrbackup.effects.renewing import RENEW_SECONDS
 from rrbackup.effects.runner import NoTransfer, Transfer, World
 from rrbackup.effects.store import Store
 from rrbackup.pure import format1
-from rrbackup.pure.chain import refers_to_encrypted
+from rrbackup.pure.chain import old_objects, refers_to_encrypted
 from rrbackup.pure.claims import Patience, Signature
 from rrbackup.pure.framing import Framing
 from rrbackup.pure.keys import NONCE_BYTES
 from rrbackup.pure.model import HeadRef, Mode, ObjectRef, RepositoryId, TransactionId, Word
 
 _SECOND = 1_000_000_000
-_BEGINNINGS = 20
-"""So many objects of rrbackup 1.0 are looked into for one that is encrypted, before a download begins."""
+_BEGINNINGS = 1_000
+"""So many objects of rrbackup 1.0 are looked into for one that is encrypted."""
 _OWN_HOST_NS = 15 * 60 * _SECOND
 """So long a claim of this host may go without renewal: its process would have had nothing between itself and us."""
 
@@ -44,8 +45,14 @@ class Client:
         self._can_ask = ask is not None
         self.keys = Keychain(store, salt, find_password_of(config, ask), cost_of(config))
         self.local = LocalState(config.manifest_path(), config.journal_path())
-        remembered = str(self.local.manifest_path)
-        self.control = Control(store, names_of(config), self._framing(), self.keys.unlock_old, remembered)
+        self.control = Control(
+            store,
+            names_of(config),
+            self._framing(),
+            self.keys.unlock_old,
+            str(self.local.manifest_path),
+            lambda: self.keys.opened is not None,
+        )
         self.threads = threads
 
     def _framing(self) -> Framing:
@@ -100,8 +107,14 @@ class Client:
         elif self.keys.open() is None and (Word.ENCRYPT in used or self._has_password):
             if create:
                 self.keys.create(lambda: self._repository_for_keys(upgrade))
-            elif self._has_password or not self._can_ask:
-                self.keys.password()
+            else:
+                self._check_for_keys()
+
+    def _check_for_keys(self) -> None:
+        """What would stop the making of keys, as far as it can be told without making any."""
+        keys.was_deleted(self.store, self.config.remote_password_salt_file)
+        if self._has_password or not self._can_ask:
+            self.keys.password()
 
     def unlock_for_reading(self, refs: Sequence[ObjectRef]) -> None:
         """Open the keys that these objects need. Raises WrongPassword, PasswordMissing."""
@@ -110,6 +123,12 @@ class Client:
         old = [ref for ref in refs if ref.format == format1.FORMAT]
         if old and self.keys.open() is None and self.keys.old_key() is None and self.keys.has_old_salt():
             self.keys.prove_old(old[:_BEGINNINGS])
+
+    def refuse_old(self) -> None:
+        """Raise UpgradeNeeded where rrbackup 1.0 wrote last."""
+        head = self.control.read_head(self.local.known_head())
+        if head is not None and head.format == format1.FORMAT:
+            raise format1.upgrade_needed(self.store.describe())
 
     def change_password(self, new: Callable[[], str]) -> PasswordChanged:
         """Raises UpgradeNeeded for the salt of rrbackup 1.0."""
@@ -125,8 +144,10 @@ class Client:
         links = self.control.read_chain(0)
         if links and links[0].format == format1.FORMAT and not upgrade:
             raise format1.upgrade_needed(self.store.describe())
-        if any(refers_to_encrypted(link.diff) for link in links):
-            raise self.keys.missing()
+        if any(link.format != format1.FORMAT and refers_to_encrypted(link.diff) for link in links):
+            return self.keys.keyring().repository  # another client has made them meanwhile, or they are missing
+        if self.keys.old_key() is None:
+            self.keys.prove_old(list(islice(old_objects(links), _BEGINNINGS)))
         return self.repository_of(links[0].head if links else None)
 
     @property

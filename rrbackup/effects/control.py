@@ -58,6 +58,7 @@ class Control:
         framing: Framing = PLAIN,
         unlock_old: Unlock = locked_old,
         memory: str = "the local manifest",
+        has_keys: Callable[[], bool] = lambda: False,
     ) -> None:
         self.store = store
         self.names = names
@@ -65,7 +66,7 @@ class Control:
         self.single_writer = False
         self._unlock_old = unlock_old
         self._memory = memory
-        self._history = History(store, names.manifest, names.files, framing, unlock_old)
+        self._history = History(store, names.manifest, names.files, framing, unlock_old, has_keys)
         self._head_encrypted = False
 
     # --- head and chain ----------------------------------------------------------------------------------------

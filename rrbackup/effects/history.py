@@ -21,34 +21,43 @@ FETCH_THREADS = 16
 
 
 class History:
-    """Reads the manifest object `name`; `files` is the configured beginning of file keys."""
+    """Reads the manifest object `name`; `files` is the configured beginning of file keys.
 
-    def __init__(self, store: Store, name: str, files: str, framing: Framing, unlock_old: Unlock) -> None:
+    `has_keys` tells whether this client has opened keys of the repository.
+    """
+
+    def __init__(
+        self, store: Store, name: str, files: str, framing: Framing, unlock_old: Unlock, has_keys: Callable[[], bool]
+    ) -> None:
         self._store = store
         self._name = name
         self._files = files
         self._framing = framing.at(name)
-        self._encrypts = Word.ENCRYPT in framing.words
+        self._has_keys = has_keys
         self._unlock_old = unlock_old
+
+    def _encrypts(self) -> bool:
+        return Word.ENCRYPT in self._framing.words or self._has_keys()
 
     # --- head and chain ----------------------------------------------------------------------------------------
 
     def read_head(self, known: HeadRef | None) -> HeadRef | None:
         """The newest diff, or None in an empty repository. A head that is known costs no body.
 
-        Raises HeadDeleted if there are versions below a delete marker, and DamagedChain where this client encrypts, and
-        the head is not encrypted although the diff below it is.
+        Raises HeadDeleted if there are versions below a delete marker, and DamagedChain where this client has keys, and
+        the head is not encrypted although a diff before it is.
         """
         try:
             if known is not None and self._store.head(self._name).version_id == known.version_id:
                 return known
-            head, _ = self._newest()
         except ObjectMissing:
-            self._check_never_written()
+            pass  # looked into below
+        newest = self._newest()
+        if newest is None:
             return None
-        if self._encrypts and not head.encrypted and head.diff.parent is not None:
-            below = self._fetch(head.diff.parent.version_id)
-            chain.check_encryption(head, below.info.version_id, is_encrypted(below.body))
+        head, _ = newest
+        if self._encrypts() and not head.encrypted:
+            self._check_plain(head, known)
         return head.head
 
     def read_chain(self, after: int) -> tuple[Link, ...]:
@@ -56,18 +65,25 @@ class History:
 
         Raises DamagedChain, DamagedObject or ObjectMissing if it has a gap.
         """
-        try:
-            head, links = self._newest()
-        except ObjectMissing:
-            self._check_never_written()
+        newest = self._newest()
+        if newest is None:
             return ()
+        head, links = newest
         found = chain.walk(head.version_id, after, self._fetcher(head, links, after))
-        if after == 0 and self._encrypts and not head.encrypted:
+        if after == 0 and self._encrypts() and not head.encrypted:
             self._check_not_replaced(found)
         return found
 
+    def _check_plain(self, head: Link, known: HeadRef | None) -> None:
+        """Whether a head that is not encrypted was put on top of encrypted diffs, for a client that has keys."""
+        if known is None:
+            self.read_chain(0)
+        elif head.diff.parent is not None:
+            below = self._fetch(head.diff.parent.version_id)
+            chain.check_encryption(head, below.info.version_id, is_encrypted(below.body))
+
     def _check_not_replaced(self, links: tuple[Link, ...]) -> None:
-        """For a client that encrypts and has never seen this chain: was it put in place of an encrypted one?"""
+        """For a client that has keys: was the whole chain put in place of an encrypted one?"""
         known = {link.version_id for link in links}
         for version_id in self._listed():
             if version_id not in known and is_encrypted(self._fetch(version_id).body):
@@ -87,22 +103,28 @@ class History:
         changes = self._old(fetched).changes if is_format1(fetched.body) else self._diff(fetched).changes
         return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)
 
-    def _check_never_written(self) -> None:
-        """Nothing at the manifest object is not the same as an empty repository."""
+    def _never_written(self) -> bool:
+        """Nothing at the manifest object is not the same as an empty repository. Raises HeadDeleted."""
         versions = list(list_exact(self._store, self._name))
-        if any(not version.marker for version in versions):
-            markers = ", ".join(version.version_id for version in versions if version.marker) or "unknown"
+        markers = [version.version_id for version in versions if version.marker]
+        if markers and len(markers) < len(versions):
             raise HeadDeleted(
                 f"{self._name} in {self._store.describe()} was deleted: "
-                f"its versions are still there, below the delete marker {markers}",
+                f"its versions are still there, below the delete marker {', '.join(markers)}",
                 hint="nothing is lost: delete that delete marker (by its version id) and run again",
             )
+        return len(markers) == len(versions)
 
     # --- walking -----------------------------------------------------------------------------------------------
 
-    def _newest(self) -> tuple[Link, dict[VersionId, Link]]:
-        """The head, and what else of the chain had to be read for it."""
-        fetched = self._store.get(self._name)
+    def _newest(self) -> tuple[Link, dict[VersionId, Link]] | None:
+        """The head, and what else of the chain had to be read for it; None in an empty repository."""
+        try:
+            fetched = self._store.get(self._name)
+        except ObjectMissing:
+            if self._never_written():
+                return None
+            fetched = self._store.get(self._name)  # written between the two looks
         if not is_format1(fetched.body):
             link = self._link(fetched)
             return link, {link.version_id: link}

@@ -5,7 +5,8 @@ rrbackup 1.0 encrypted opens with the key that its own header describes, or with
 object when the repository was continued.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import RLock
 
@@ -23,6 +24,7 @@ from rrbackup.errors import (
 from rrbackup.pure import format1_object
 from rrbackup.pure.format1 import upgrade_needed
 from rrbackup.pure.format1_object import Pull, read_file
+from rrbackup.pure.framing import is_encrypted
 from rrbackup.pure.keys import Keyring
 from rrbackup.pure.model import ObjectRef, RepositoryId
 from rrbackup.pure.salt_record import MODERATE, Cost, Kdf, is_old_salt
@@ -38,6 +40,9 @@ SOURCES = (
 
 _FAILURES = 5
 """So many objects of 1.0 that do not open, and the password counts as wrong."""
+_LOOKS = 16
+_HEADER_BYTES = 1 << 12
+"""Far more than 1.0 ever wrote before the content of a file."""
 
 
 class Keychain:
@@ -206,12 +211,12 @@ class Keychain:
             hint="if it is the right one, the object that was read first is damaged",
         )
 
-    def prove_old(self, refs: Iterable[ObjectRef]) -> None:
-        """Read the beginnings of file objects of 1.0 until one opens. Raises WrongPassword where several do not."""
+    def prove_old(self, refs: Sequence[ObjectRef]) -> None:
+        """Look for encrypted file objects of 1.0 until one opens. Raises WrongPassword where several do not."""
         failures: list[WrongPassword] = []
-        for ref in refs:
+        for ref in self._encrypted_old(refs):
             try:
-                self._read_beginning(ref)
+                self._open_beginning(ref)
             except PasswordMissing:
                 raise
             except WrongPassword as error:
@@ -223,7 +228,21 @@ class Keychain:
         if failures and not self._proven:
             raise failures[0]
 
-    def _read_beginning(self, ref: ObjectRef) -> None:
+    def _encrypted_old(self, refs: Sequence[ObjectRef]) -> Iterator[ObjectRef]:
+        with ThreadPoolExecutor(_LOOKS) as pool:
+            for start in range(0, len(refs), _LOOKS):
+                batch = refs[start : start + _LOOKS]
+                found = list(pool.map(self._is_encrypted_old, batch))
+                yield from (ref for ref, encrypted in zip(batch, found, strict=True) if encrypted)
+
+    def _is_encrypted_old(self, ref: ObjectRef) -> bool:
+        try:
+            with self._store.read(ref.key, ref.version_id, 0, _HEADER_BYTES) as blocks:
+                return is_encrypted(b"".join(blocks))
+        except ObjectMissing:
+            return False
+
+    def _open_beginning(self, ref: ObjectRef) -> None:
         with self._store.read(ref.key, ref.version_id) as blocks:
             next(read_file(blocks, self.unlock_old, ref.key), b"")
 

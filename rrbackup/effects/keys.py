@@ -7,6 +7,7 @@ of one of them, and a password is either changed or it is not.
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 
 from argon2.exceptions import HashingError
 from argon2.low_level import Type, hash_secret_raw
@@ -22,11 +23,13 @@ from rrbackup.errors import (
     RRBackupError,
     StoreError,
     TransactionLost,
+    UnsupportedFormat,
     UsageError,
 )
 from rrbackup.pure.keys import KEY_BYTES, NONCE_BYTES, Keyring
 from rrbackup.pure.model import RepositoryId, VersionId, VersionRef
 from rrbackup.pure.salt_record import (
+    GO_BACK,
     MODERATE,
     SALT_BYTES,
     Cost,
@@ -69,10 +72,9 @@ def derive(password: str, kdf: Kdf) -> bytes:
 
 
 def _encoded(password: str) -> bytes:
-    try:
+    with suppress(UnicodeEncodeError):  # left before an error is raised: it quotes the password
         return password.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError("the password is not valid Unicode text", hint="Give it in UTF-8.") from None
+    raise UsageError("the password is not valid Unicode text", hint="Give it in UTF-8.")
 
 
 # --- opening -----------------------------------------------------------------------------------------------------
@@ -89,7 +91,14 @@ def open_keyring(store: Store, name: str, password: str, *, derive: Derive = der
 
 def open_salt(body: bytes, where: str, password: str, derive: Derive = derive) -> Keyring:
     """The keys in a salt object that has been read; `where` names it. Raises like `open_keyring`."""
-    record = read_record(body, where)
+    try:
+        record = read_record(body, where)
+    except DamagedObject as error:
+        raise DamagedObject(error.message, hint=error.hint or GO_BACK) from None
+    except UnsupportedFormat as error:
+        raise UnsupportedFormat(
+            error.message, hint=f"{error.hint}; if somebody replaced the object, {GO_BACK}"
+        ) from None
     return open_record(record, derive(password, record.kdf), where)
 
 
@@ -120,7 +129,8 @@ def create_keyring(
     check_cost(cost)
     if (found := _current(store, name)) is not None:
         return open_salt(found.body, described(store, name), password, derive)
-    _refuse_deleted(store, name)
+    if was_deleted(store, name) and (found := _current(store, name)) is not None:
+        return open_salt(found.body, described(store, name), password, derive)  # made between the two looks
     body = _sealed(fresh, password, cost, derive, entropy)
     _put(store, name, body, IfAbsent())
     # read once more: a store that ignores conditions lets two clients win, and the last one counts
@@ -133,13 +143,16 @@ def _sealed(keyring: Keyring, password: str, cost: Cost, derive: Derive, entropy
     return seal_record(keyring, kdf, derive(password, kdf), (entropy(NONCE_BYTES), entropy(NONCE_BYTES)))
 
 
-def _refuse_deleted(store: Store, name: str) -> None:
-    older = [listed for listed in list_exact(store, name) if not listed.marker]
-    if older:
+def was_deleted(store: Store, name: str) -> bool:
+    """Whether the salt object was made after all. Raises DamagedObject where versions lie under a delete marker."""
+    listed = list(list_exact(store, name))
+    older = [version.version_id for version in listed if not version.marker]
+    if older and len(older) < len(listed):
         raise DamagedObject(
             f"{described(store, name)} was deleted; versions of it lie under the delete marker: {len(older)}",
-            hint=f"nothing stored opens with other keys: go back with repair --salt {older[0].version_id}",
+            hint=f"nothing stored opens with other keys: go back with repair --salt {older[0]}",
         )
+    return bool(older)
 
 
 def new_keyring(

@@ -7,6 +7,7 @@ not work is an error, not a reason to try the next. No message ever holds a pass
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -64,10 +65,10 @@ def _from_file(path: Path) -> str:
 def _from_command(command: str) -> str:
     """Its errors and questions go to the terminal, its output comes here."""
     source = "crypto.crypt_password_command"
-    try:
+    done: subprocess.CompletedProcess[bytes] | None = None
+    with suppress(OSError, ValueError, IndexError):  # they quote the command; IndexError: it has no word
         done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, check=False)
-    except (OSError, ValueError, IndexError):
-        # none of these errors is shown, as they quote the command; IndexError: it has no word
+    if done is None:
         _fail(f"{source}: it cannot be run")
     if done.returncode != 0:
         _fail(f"{source}: it ended with status {done.returncode}")
@@ -75,15 +76,16 @@ def _from_command(command: str) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    raise UsageError(message, hint="Give a program and its arguments; pipes and variables need sh -c.") from None
+    raise UsageError(message, hint="Give a program and its arguments; pipes and variables need sh -c.")
 
 
 def _first_line(content: bytes, source: str) -> str:
     """The text without one line break at its end."""
-    try:
+    text: str | None = None
+    with suppress(UnicodeDecodeError):  # left before an error is raised: it quotes the password
         text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UsageError(f"{source}: the password is not UTF-8 text") from None
+    if text is None:
+        raise UsageError(f"{source}: the password is not UTF-8 text")
     line = text.removesuffix("\n").removesuffix("\r")
     if "\n" in line:
         raise UsageError(f"{source}: more than one line", hint="The password is the only line.")

@@ -4,13 +4,11 @@ The rule decided here: the key of what 1.0 encrypted is kept only after it has o
 cannot be checked otherwise, and a wrong one would be kept for ever.
 """
 
-from collections.abc import Iterable
-
 from rrbackup.effects.client import Client
 from rrbackup.errors import ModeError
 from rrbackup.pure import format1
-from rrbackup.pure.chain import refers_to_encrypted
-from rrbackup.pure.model import Link, Mode, ObjectRef, VersionRef
+from rrbackup.pure.chain import old_objects, refers_to_encrypted
+from rrbackup.pure.model import Mode
 
 
 def upgrade_keys(client: Client) -> None:
@@ -22,11 +20,14 @@ def upgrade_keys(client: Client) -> None:
     if not client.keys.has_old_salt():
         return
     links = client.control.read_chain(0)
+    client.control.check_may_publish()
     if any(link.format != format1.FORMAT and (link.encrypted or refers_to_encrypted(link.diff)) for link in links):
         raise client.keys.missing()
     if client.keys.old_key() is None:
         _check_may_read(client)
-        client.keys.prove_old(_objects(links))
+        client.keys.prove_old(list(old_objects(links)))
+    if client.keys.old_key() is None:
+        client.control.read_claim()  # of a first run that was cut off there may be nothing else
     client.keys.upgrade(client.repository_of(links[0].head if links else None))
 
 
@@ -36,14 +37,3 @@ def _check_may_read(client: Client) -> None:
             "this client is write-only: it may not read the file that would prove the password",
             hint="upgrade with a client that may read",
         )
-
-
-def _objects(links: Iterable[Link]) -> Iterable[ObjectRef]:
-    """Each once, newest first."""
-    seen: set[VersionRef] = set()
-    for link in links:
-        for change in link.diff.changes:
-            ref = change.entry.object
-            if ref is not None and ref.format == format1.FORMAT and ref.ref not in seen:
-                seen.add(ref.ref)
-                yield ref

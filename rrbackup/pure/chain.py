@@ -4,10 +4,11 @@ Order comes from `sequence` and `parent` alone, never from a clock or from the o
 encrypted, so are all that follow: one that is not was put there by somebody without the password.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rrbackup.errors import DamagedChain, NoSuchVersion
-from rrbackup.pure.model import Diff, DiffKind, HeadRef, Link, VersionId, Word
+from rrbackup.pure import format1
+from rrbackup.pure.model import Diff, DiffKind, HeadRef, Link, ObjectRef, VersionId, VersionRef, Word
 
 Fetch = Callable[[VersionId], Link]
 
@@ -105,6 +106,17 @@ def refers_to_encrypted(diff: Diff) -> bool:
     """Whether a file that the diff records is stored encrypted, as far as the diff says."""
     objects = (change.entry.object for change in diff.changes)
     return any(ref is not None and Word.ENCRYPT in ref.applied for ref in objects)
+
+
+def old_objects(links: Iterable[Link]) -> Iterator[ObjectRef]:
+    """What rrbackup 1.0 stored of files, each once, in the order of `links`."""
+    seen: set[VersionRef] = set()
+    for link in links:
+        for change in link.diff.changes:
+            ref = change.entry.object
+            if ref is not None and ref.format == format1.FORMAT and ref.ref not in seen:
+                seen.add(ref.ref)
+                yield ref
 
 
 def commits(links: Sequence[Link]) -> tuple[Link, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from rrbackup.errors import DamagedChain, DamagedObject, LocalStateError, OldClientWrote, UpgradeNeeded
 from rrbackup.pure import names
@@ -91,7 +91,7 @@ def path_text(path: str, name: str) -> PathText:
 
 def _key(files: str, path: str, what: str) -> str:
     key = files + path
-    if path[:1] != "/" or any("\ud800" <= character <= "\udfff" for character in path):
+    if path[:1] != "/" or _has_surrogates(path):
         raise DamagedObject(f"no object can have the key {brief(key)}, which stands at {what}")
     return key
 
@@ -145,9 +145,17 @@ def chain(found_newest_first: Sequence[FoundDiff]) -> tuple[Link, ...]:
     oldest_first = found_newest_first[::-1]
     parents = (None, *(ParentRef(found.version_id, found.sha256) for found in oldest_first))
     repository = repository_id(oldest_first[0].sha256) if oldest_first else RepositoryId("")
-    numbered = enumerate(zip(oldest_first, parents, strict=False), start=1)
+    numbered = enumerate(zip(_without_twins(oldest_first), parents, strict=False), start=1)
     links = [_link(repository, sequence, found, parent) for sequence, (found, parent) in numbered]
     return tuple(reversed(links))
+
+
+def _without_twins(oldest_first: Sequence[FoundDiff]) -> Iterator[FoundDiff]:
+    """A diff that was sent twice, as its answer was lost, changes nothing the second time."""
+    before: str | None = None
+    for found in oldest_first:
+        yield evolve(found, changes=()) if found.sha256 == before else found
+        before = found.sha256
 
 
 def repository_id(oldest_sha256: str) -> RepositoryId:
@@ -220,7 +228,13 @@ def decode_gc_log(payload: bytes, files: str, name: str) -> tuple[str, ...]:
     """The keys that a run which left its gc_log may have written, sorted. Raises DamagedObject."""
     items = (mapping(item, f"a change in {name}") for item in elements(payload, name))
     uploads = (item for item in items if item.get("status") != Status.DELETED and item.get("empty") is not True)
-    return tuple(sorted({_key(files, string(item.get("path"), f"a path in {name}"), name) for item in uploads}))
+    paths = (string(item.get("path"), f"a path in {name}") for item in uploads)
+    # 1.0 dies of a name that is not UTF-8 before it sends anything of that file
+    return tuple(sorted({_key(files, path, name) for path in paths if not _has_surrogates(path)}))
+
+
+def _has_surrogates(path: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def decode_garbage(payload: bytes, name: str) -> tuple[VersionRef, ...]:

@@ -11,22 +11,28 @@ from rrbackup.pure.outcomes import FileResult, Settled
 
 @frozen
 class Counts:
-    """Of the changes of one commit; `bytes` is the size of the new and changed files, as far as it was recorded."""
+    """Of the changes of one commit; `bytes` is the size of the new and changed files.
+
+    `unrecorded` of them have no size: rrbackup 1.0 did not record it.
+    """
 
     new: int = 0
     changed: int = 0
     deleted: int = 0
     bytes: int = 0
+    unrecorded: int = 0
 
     @classmethod
     def of(cls, changes: Iterable[Change]) -> "Counts":
-        new = changed = deleted = size = 0
+        new = changed = deleted = size = unrecorded = 0
         for change in changes:
             new += change.status is Status.NEW
             changed += change.status is Status.CHANGED
             deleted += change.status is Status.DELETED
-            size += 0 if change.status is Status.DELETED or change.entry.size == NOT_RECORDED else change.entry.size
-        return cls(new, changed, deleted, size)
+            if change.status is not Status.DELETED:
+                unrecorded += change.entry.size == NOT_RECORDED
+                size += max(0, change.entry.size)
+        return cls(new, changed, deleted, size, unrecorded)
 
 
 @frozen

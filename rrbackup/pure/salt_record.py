@@ -42,7 +42,7 @@ MAX_MEMORY_BYTES: Final = 1 << 30
 MAX_RECORD_BYTES: Final = 1 << 17
 """A record has about 500 bytes."""
 
-_GO_BACK: Final = "an older version may be sound: repair lists them, and repair --salt VERSION goes back to one"
+GO_BACK: Final = "an older version may be sound: repair lists them, and repair --salt VERSION goes back to one"
 _CHECKED: Final = b"rrbackup 2 password check"
 _old_salt = re.compile(rb"[0-9a-fA-F]{32}\s*").fullmatch
 
@@ -175,7 +175,7 @@ def open_record(record: SaltRecord, kek: bytes, name: str) -> Keyring:
     """
     if not hmac.compare_digest(record.check, _check(kek)):
         raise WrongPassword(
-            f"wrong password for {name}", hint=f"if it is the right one, somebody replaced the object: {_GO_BACK}"
+            f"wrong password for {name}", hint=f"if it is the right one, somebody replaced the object: {GO_BACK}"
         )
     master = _unwrap(kek, "master", record.master, record.text, name)
     format1 = None if record.format1 is None else _unwrap(kek, "format 1", record.format1, record.text, name)
@@ -214,4 +214,4 @@ def _number(fields: dict[str, object], field_name: str, name: str) -> int:
 
 
 def _damaged(message: str) -> DamagedObject:
-    return DamagedObject(message, hint=_GO_BACK)
+    return DamagedObject(message, hint=GO_BACK)
