@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         load_config,
         parse_config,
     )
-    from rrbackup.effects.keys import PasswordChanged, SaltVersion
+    from rrbackup.effects.keys import PasswordChanged
+    from rrbackup.effects.salt_versions import SaltVersion
     from rrbackup.errors import (
         AccessDenied,
         BasePathEmpty,
@@ -190,6 +191,7 @@ _MODULES = (
     "rrbackup.pure.format2",
     "rrbackup.config",
     "rrbackup.effects.keys",
+    "rrbackup.effects.salt_versions",
     "rrbackup.api",
 )
 

@@ -18,12 +18,13 @@ from rrbackup.config import Config
 from rrbackup.effects import committing, planning, settling
 from rrbackup.effects.client import Client
 from rrbackup.effects.download import Restorer
-from rrbackup.effects.keys import PasswordChanged, SaltVersion, restore_salt, salt_versions
+from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.local_files import LocalLock
 from rrbackup.effects.opening import Ask, store_of
 from rrbackup.effects.planning import Wanted
 from rrbackup.effects.recovery_kit import store_kit
 from rrbackup.effects.restore import Target
+from rrbackup.effects.salt_versions import SaltVersion, restore_salt, salt_versions
 from rrbackup.effects.settling import Permissions
 from rrbackup.effects.store import Store
 from rrbackup.errors import ModeError, UsageError
@@ -162,7 +163,7 @@ class Repository:
 
         A function is called for `new` once the old password has proved to be right. The configuration keeps the old
         one: change it there, and open the repository anew. Raises WrongPassword, PasswordMissing, UpgradeNeeded,
-        ObjectMissing where there are no keys, UsageError for an empty password, Busy.
+        UsageError where there are no keys or the new password is empty, Busy.
         """
         self._refuse_read_only("change the password")
         if not new:
@@ -178,7 +179,7 @@ class Repository:
     def repair_salt(self, version: str) -> VersionId:
         """Put an earlier version of the salt object on top, if the password opens it; the id of the new version.
 
-        The way back after somebody put a forged one there. Raises WrongPassword, DamagedObject, ObjectMissing, Busy.
+        The way back after somebody put a forged one there. Raises WrongPassword, DamagedObject, NoSuchVersion, Busy.
         """
         self._refuse_read_only("repair the salt object")
         client = self._client

@@ -8,6 +8,7 @@ from the working folder at the time of use.
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from attrs import NOTHING, Attribute, field, fields_dict, frozen
 from cattrs import Converter
@@ -76,10 +77,10 @@ class CryptoSettings:
         return any(source is not None for source in given)
 
 
-def _section(cls: type) -> Callable[[object, "Attribute[object]", object], None]:
+def _section(cls: type) -> Callable[[object, "Attribute[Any]", Any], None]:
     """Like attrs' `instance_of`, whose error would quote the value, and with it a password."""
 
-    def check(_: object, attribute: "Attribute[object]", value: object) -> None:
+    def check(_: object, attribute: "Attribute[Any]", value: object) -> None:
         if value is not None and not isinstance(value, cls):
             raise TypeError(f"{attribute.name} must be a {cls.__name__}, not a {type(value).__name__}")
 

@@ -130,7 +130,8 @@ def repair(session: Session, salt: str | None) -> ExitCode:
     with session.repository() as repository:
         if salt is None:
             found = repository.salt_versions()
-            return session.listing(documents.salt_versions(found), human.salt_lines(found))
+            session.listing(documents.salt_versions(found), human.salt_lines(found))
+            return ExitCode.DONE if any(version.opens for version in found) or not found else ExitCode.PASSWORD
         restored = repository.repair_salt(salt)
     return session.result(documents.salt_restored(restored), human.restored_lines(restored, salt))
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
-from rrbackup.effects.keys import PasswordChanged, SaltVersion
+from rrbackup.effects.keys import PasswordChanged
+from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, ObjectRef, Problem, VersionId
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rrbackup.cli.texts import counted, human_bytes, local_time, mode_text
 from rrbackup.config import S3Settings
-from rrbackup.effects.keys import PasswordChanged, SaltVersion
+from rrbackup.effects.keys import PasswordChanged
+from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version

@@ -4,13 +4,14 @@ What is written is computed in `pure.policies`. Both writes replace what bears o
 """
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
 from rrbackup.config import Config, S3Settings
 from rrbackup.effects.s3_client import S3Options, connect
-from rrbackup.effects.s3_errors import Asked, Manner, code_of, translated
+from rrbackup.effects.s3_errors import Asked, code_of, translated
 from rrbackup.errors import UsageError
 from rrbackup.pure.policies import Document, Place, PolicyMode, life_cycle, merged, policy
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _NO_RULES = "NoSuchLifecycleConfiguration"
 _ATTEMPTS = 5
-_SIZES = "TransitionDefaultMinimumObjectSize"
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
 
@@ -103,7 +103,7 @@ def apply_life_cycle(config: Config) -> Applied:
     ours = cast("list[Document]", life_cycle(place_of(config))["Rules"])
     bucket, client = _s3_of(config).bucket, _client(_s3_of(config))
     found = _rules(client, bucket)
-    existing = cast("list[Document]", found["Rules"]) if found else []
+    existing = cast("list[Mapping[str, object]]", found["Rules"]) if found else []
     wanted = merged(existing, ours)
     if wanted != existing:
         _put_rules(client, bucket, wanted, found)
@@ -142,12 +142,12 @@ def _rules(client: "S3Client", bucket: str) -> "GetBucketLifecycleConfigurationO
 def _put_rules(
     client: "S3Client",
     bucket: str,
-    rules: list[Document],
+    rules: list[Mapping[str, object]],
     found: "GetBucketLifecycleConfigurationOutputTypeDef | None",
 ) -> None:
     request: dict[str, object] = {"Bucket": bucket, "LifecycleConfiguration": {"Rules": rules}}
-    if found is not None and _SIZES in found:
-        request[_SIZES] = found[_SIZES]  # a setting of the whole bucket, which would fall back to its default
-    asked = Asked("put life-cycle rules on", f"s3://{bucket}", "s3:PutLifecycleConfiguration", Manner.WRITE)
-    with translated(asked):
+    if found is not None and "TransitionDefaultMinimumObjectSize" in found:
+        # left out, this setting of the whole bucket would fall back to its default
+        request["TransitionDefaultMinimumObjectSize"] = found["TransitionDefaultMinimumObjectSize"]
+    with translated(Asked("put life-cycle rules on", f"s3://{bucket}", "s3:PutLifecycleConfiguration")):
         client.put_bucket_lifecycle_configuration(**cast("PutBucketLifecycleConfigurationRequestTypeDef", request))

@@ -22,6 +22,7 @@ from rrbackup.effects.passwords import ENVIRONMENT
 from rrbackup.effects.renewing import RENEW_SECONDS
 from rrbackup.effects.runner import NoTransfer, Transfer, World
 from rrbackup.effects.store import Store
+from rrbackup.errors import ObjectMissing, UsageError
 from rrbackup.pure import format1
 from rrbackup.pure.chain import old_objects, refers_to_encrypted
 from rrbackup.pure.claims import Patience, Signature
@@ -110,6 +111,11 @@ class Client:
             else:
                 self._check_for_keys()
 
+    def require_password(self) -> None:
+        """Raise PasswordMissing where the pipelines encrypt and no password is to be had."""
+        if Word.ENCRYPT in self.config.words_used:
+            self.keys.password(new=True)
+
     def _check_for_keys(self) -> None:
         """What would stop the making of keys, as far as it can be told without making any."""
         keys.was_deleted(self.store, self.config.remote_password_salt_file)
@@ -131,11 +137,15 @@ class Client:
             raise format1.upgrade_needed(self.store.describe())
 
     def change_password(self, new: Callable[[], str]) -> PasswordChanged:
-        """Raises UpgradeNeeded for the salt of rrbackup 1.0."""
+        """Raises UpgradeNeeded for the salt of rrbackup 1.0, UsageError where there are no keys."""
         if self.keys.has_old_salt():
             raise format1.upgrade_needed(self.store.describe())
         salt, cost = self.config.remote_password_salt_file, cost_of(self.config)
-        changed = keys.change_password(self.store, salt, self.keys.password(), new, cost=cost)
+        try:
+            changed = keys.change_password(self.store, salt, self.keys.password(), new, cost=cost)
+        except ObjectMissing:
+            keys.was_deleted(self.store, salt)
+            raise UsageError("this repository has no keys: nothing in it is encrypted under a password") from None
         self.keys.forget()
         return changed
 

@@ -127,12 +127,12 @@ def create_keyring(
     where somebody deleted the salt object: new keys would open nothing of what was stored.
     """
     check_cost(cost)
-    if (found := _current(store, name)) is not None:
+    if (found := current_salt(store, name)) is not None:
         return open_salt(found.body, described(store, name), password, derive)
-    if was_deleted(store, name) and (found := _current(store, name)) is not None:
+    if was_deleted(store, name) and (found := current_salt(store, name)) is not None:
         return open_salt(found.body, described(store, name), password, derive)  # made between the two looks
     body = _sealed(fresh, password, cost, derive, entropy)
-    _put(store, name, body, IfAbsent())
+    put_salt(store, name, body, IfAbsent())
     # read once more: a store that ignores conditions lets two clients win, and the last one counts
     lying = store.get(name).body
     return fresh if lying == body else open_salt(lying, described(store, name), password, derive)
@@ -181,59 +181,8 @@ def upgrade_keyring(
     if not is_old_salt(before.body):
         return open_salt(before.body, described(store, name), password, derive)
     body = _sealed(fresh, password, cost, derive, entropy)
-    lying = _put(store, name, body, IfMatch(before.info.etag))
+    lying = put_salt(store, name, body, IfMatch(before.info.etag))
     return fresh if lying.body == body else open_salt(lying.body, described(store, name), password, derive)
-
-
-# --- going back ------------------------------------------------------------------------------------------------
-
-
-@frozen
-class SaltVersion:
-    """A version of the salt object. `current`: it is the one that counts. `opens`: the password at hand opens it."""
-
-    version_id: VersionId
-    current: bool
-    opens: bool
-
-
-def salt_versions(store: Store, name: str, password: str, *, derive: Derive = derive) -> tuple[SaltVersion, ...]:
-    """All versions of the salt object, newest first. Each costs a derivation of the key."""
-    current = _current(store, name)
-    listed = [version.version_id for version in list_exact(store, name) if not version.marker]
-    return tuple(
-        SaltVersion(
-            version_id,
-            current is not None and current.info.version_id == version_id,
-            _opens(store.get(name, version_id).body, password, derive),
-        )
-        for version_id in listed
-    )
-
-
-def _opens(body: bytes, password: str, derive: Derive) -> bool:
-    try:
-        open_salt(body, "", password, derive)
-    except RRBackupError:  # also where memory does not suffice for what a forged one asks for
-        return False
-    return True
-
-
-def restore_salt(
-    store: Store, name: str, version_id: VersionId, password: str, *, derive: Derive = derive
-) -> VersionId:
-    """Put an earlier version of the salt object on top again; the new version id.
-
-    Raises like `open_keyring` where the password does not open that version: nothing is written then. ObjectMissing
-    where there is no such version, TransactionLost where another client changed the object meanwhile.
-    """
-    body = store.get(name, version_id).body
-    open_salt(body, f"{described(store, name)} version {version_id}", password, derive)
-    current = _current(store, name)
-    lying = _put(store, name, body, IfAbsent() if current is None else IfMatch(current.info.etag))
-    if lying.body != body:
-        raise TransactionLost(f"another client changed {described(store, name)} at the same time")
-    return lying.version_id
 
 
 # --- changing the password ---------------------------------------------------------------------------------------
@@ -270,7 +219,7 @@ def change_password(
     # listed before the write: nothing that can fail stands between the change and its report
     replaced = tuple(listed.ref for listed in list_exact(store, name) if not listed.marker)
     body = _sealed(keyring, new(), cost, derive, entropy)
-    lying = _put(store, name, body, IfMatch(before.info.etag))
+    lying = put_salt(store, name, body, IfMatch(before.info.etag))
     if lying.body != body:
         raise TransactionLost(
             f"another client changed {described(store, name)} at the same time: its password is the valid one"
@@ -289,7 +238,7 @@ class _Lying:
     body: bytes
 
 
-def _put(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) -> _Lying:
+def put_salt(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) -> _Lying:
     """Write, and say what lies there now: `body`, or what another client put there.
 
     Sending it again is safe: at most one sending meets the condition.
@@ -298,7 +247,7 @@ def _put(store: Store, name: str, body: bytes, condition: IfAbsent | IfMatch) ->
         try:
             return _Lying(_sent(store, name, body, condition).version_id, body)
         except (ConditionFailed, OutcomeUnknown):
-            found = _current(store, name)
+            found = current_salt(store, name)
         if not _still_meets(found, condition):
             return _settled(found, described(store, name))
     raise OutcomeUnknown(
@@ -329,7 +278,8 @@ def _settled(found: Fetched | None, where: str) -> _Lying:
     return _Lying(found.info.version_id, found.body)
 
 
-def _current(store: Store, name: str) -> Fetched | None:
+def current_salt(store: Store, name: str) -> Fetched | None:
+    """What lies at the salt object now."""
     try:
         return store.get(name)
     except ObjectMissing:

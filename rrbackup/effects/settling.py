@@ -165,6 +165,7 @@ def settle_or_create(client: Client, may: Permissions, on_event: OnEvent) -> Res
     except StoreMissing:
         if not _may_be_created(client):
             raise
+    client.require_password()  # a folder that is made for nothing would be in the way of asking why
     for sentence in client.store.prepare():
         on_event(Notice(sentence))
     return settle(client, may, on_event)

@@ -26,9 +26,9 @@ Who sends what:
 - Setup switches versioning on, tries conditional writes on the claim, makes and changes the keys, reads the diffs
   before it makes some, stores the recovery kit, and writes life-cycle rules.
 
-Nobody is granted s3:DeleteObject, which makes delete markers. With a prefix, listing is restricted to it. The condition
-on two of the actions has to hold where a request has no prefix as well: asking for an object that is not there counts as
-such a one, and Amazon does not tell the prefix of ListMultipartUploads.
+Nobody is granted s3:DeleteObject, which makes delete markers. With a prefix, listing is restricted to it. On two of the
+actions that condition also holds where no prefix is told: asking for an object that is not there is judged as a listing
+without one, and Amazon knows the prefix only of listings of objects and their versions, not of uploads.
 """
 
 import hashlib
@@ -190,8 +190,10 @@ def _operator(action: str) -> str:
     return {_LIST: "StringLike", _FIND: "StringLikeIfExists", _LIST_UPLOADS: "StringLikeIfExists"}.get(action, "")
 
 
-def _statement(actions: Sequence[str], resource: str | list[str], condition: Document | None = None) -> Document:
-    granted = {"Effect": "Allow", "Action": [f"s3:{action}" for action in actions], "Resource": resource}
+def _statement(
+    actions: Sequence[str], resource: str | list[str], condition: Mapping[str, object] | None = None
+) -> Document:
+    granted: Document = {"Effect": "Allow", "Action": [f"s3:{action}" for action in actions], "Resource": resource}
     return granted if condition is None else {**granted, "Condition": condition}
 
 
@@ -227,7 +229,7 @@ def life_cycle(place: Place) -> Document:
     }
 
 
-def _rule(what: str, prefix: str, more: Document) -> Document:
+def _rule(what: str, prefix: str, more: Mapping[str, object]) -> Document:
     return {
         "ID": _id(f"rrbackup {what} of {prefix}"),
         "Status": "Enabled",
@@ -248,12 +250,14 @@ def _check_told_apart(place: Place) -> None:
         caught = next((other for other in lasting if other.startswith(name)), None)
         if caught is not None:
             raise UsageError(
-                f'a life-cycle rule for "{name}" would also let old versions of "{caught}" expire, which begins the same',
+                f'a life-cycle rule for "{name}" would also let old versions of "{caught}" expire: it begins the same',
                 hint="no rule can be made for these names; leave the old versions where they are",
             )
 
 
-def merged(existing: Iterable[Document], ours: Iterable[Document]) -> list[Document]:
+def merged(
+    existing: Iterable[Mapping[str, object]], ours: Iterable[Mapping[str, object]]
+) -> list[Mapping[str, object]]:
     """The rules of a bucket with ours among them: what bears the ID of one of ours gives way, the rest stays."""
     new = {rule["ID"]: rule for rule in ours}
     kept = [new.pop(rule.get("ID"), rule) for rule in existing]

@@ -10,10 +10,10 @@ from attrs import evolve
 
 from rrbackup.cli.human import entry_lines
 from rrbackup.config import CryptoSettings
-from rrbackup.errors import ConfigError, DamagedObject, ObjectMissing, PasswordMissing
 from rrbackup.effects import reading, transfer
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Store
+from rrbackup.errors import ConfigError, DamagedObject, ObjectMissing, PasswordMissing
 from rrbackup.pure.model import ObjectRef, Word
 from tests.integration.conftest import Bench
 from tests.integration.trees import look, write

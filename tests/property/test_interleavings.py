@@ -26,7 +26,7 @@ RACES = (
     Race("two backups, twice each", (A, POLITE), PAST, runs=2, deaths=1),
     Race("two first backups", (A, POLITE), deaths=1, strikes=1),
     Race("one that takes over", (A, B), PAST, deaths=1, strikes=1),
-    Race("one that takes over, one renews", (RENEWING, B), PAST, deaths=1, strikes=1),
+    Race("one that takes over, one renews", (RENEWING, B), PAST, deaths=1),
     Race("one without claim", (A, COPY), PAST, runs=2, deaths=1),
     Race("one collects", (A, COLLECTOR), PAST, deaths=1, strikes=1),
     Race("a dead claim, two take over", (B, ANOTHER), PAST, DEAD),
@@ -36,6 +36,7 @@ RACES = (
     Race("two may not delete", (WRITER, WRITER_TOO), PAST, deaths=1, strikes=1),
 )
 LARGER_RACES = (
+    Race("one that takes over, one renews", (RENEWING, B), PAST, deaths=1, strikes=1),
     Race("two backups, twice each", (A, POLITE), PAST, runs=2, deaths=1, strikes=1),
     Race("two first backups, twice each", (A, POLITE), runs=2, deaths=1, strikes=1),
     Race("one that takes over, twice each", (A, B), PAST, runs=2, deaths=1),
