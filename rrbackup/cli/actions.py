@@ -130,8 +130,7 @@ def repair(session: Session, salt: str | None) -> ExitCode:
     with session.repository() as repository:
         if salt is None:
             found = repository.salt_versions()
-            session.listing(documents.salt_versions(found), human.salt_lines(found))
-            return ExitCode.DONE if any(version.opens for version in found) or not found else ExitCode.PASSWORD
+            return session.listing(documents.salt_versions(found), human.salt_lines(found))
         restored = repository.repair_salt(salt)
     return session.result(documents.salt_restored(restored), human.restored_lines(restored, salt))
 

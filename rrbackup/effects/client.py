@@ -111,16 +111,15 @@ class Client:
             else:
                 self._check_for_keys()
 
-    def require_password(self) -> None:
+    def require_password(self, *, ask: bool) -> None:
         """Raise PasswordMissing where the pipelines encrypt and no password is to be had."""
-        if Word.ENCRYPT in self.config.words_used:
+        if Word.ENCRYPT in self.config.words_used and (ask or self._has_password or not self._can_ask):
             self.keys.password(new=True)
 
     def _check_for_keys(self) -> None:
         """What would stop the making of keys, as far as it can be told without making any."""
         keys.was_deleted(self.store, self.config.remote_password_salt_file)
-        if self._has_password or not self._can_ask:
-            self.keys.password()
+        self.require_password(ask=False)
 
     def unlock_for_reading(self, refs: Sequence[ObjectRef]) -> None:
         """Open the keys that these objects need. Raises WrongPassword, PasswordMissing."""

@@ -152,6 +152,7 @@ def observe_head(client: Client) -> HeadRef | None:
     except StoreMissing:
         if not _may_be_created(client):
             raise
+        client.require_password(ask=False)
         return None
 
 
@@ -165,7 +166,7 @@ def settle_or_create(client: Client, may: Permissions, on_event: OnEvent) -> Res
     except StoreMissing:
         if not _may_be_created(client):
             raise
-    client.require_password()  # a folder that is made for nothing would be in the way of asking why
+    client.require_password(ask=True)  # a folder that is made for nothing would be in the way of asking why
     for sentence in client.store.prepare():
         on_event(Notice(sentence))
     return settle(client, may, on_event)

@@ -1,5 +1,6 @@
 """Beginnings, and what is told about them: newcomers on a forged chain, two clients at once, a salt object gone bad."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_who_begins_second_is_not_told_that_something_was_deleted(tmp_path: Path
     for at in range(1, len(requests_of_a_first_backup(tmp_path / "alone")) + 1):
         ours = encrypting(tmp_path / str(at)).holds(a=b"1", b=b"22")
         theirs = ours.elsewhere().holds(a=b"other")
-        error = backed_up(ours, interrupting(at, lambda: backed_up(theirs, lambda request: None)))
+        error = backed_up(ours, interrupting(at, partial(backed_up, theirs, lambda request: None)))
         assert not isinstance(error, rrbackup.RepositoryError), f"{at}: {error}"
 
 

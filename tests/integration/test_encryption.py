@@ -524,6 +524,6 @@ def test_an_empty_password_and_one_for_nothing_are_refused(two: Machine) -> None
         two.open().change_password("")
     plain = evolve(without_password(two), store=MemoryStore())
     plain.open().backup()
-    with pytest.raises(rrbackup.ObjectMissing, match=SALT):
+    with pytest.raises(rrbackup.UsageError, match="no keys"):
         plain.open(crypto=crypto(FIRST)).change_password(SECOND)
     assert not salts(plain.store)

@@ -213,7 +213,7 @@ def test_repair_goes_back_only_to_what_the_password_opens(forged: Machine) -> No
     before = stored(forged.store)
     with pytest.raises(rrbackup.WrongPassword, match=f"{SALT}.*{on_top}"):
         forged.open().repair_salt(on_top)
-    with pytest.raises(rrbackup.ObjectMissing, match="v999999"):
+    with pytest.raises(rrbackup.NoSuchVersion, match="v999999"):
         forged.open().repair_salt("v999999")
     with pytest.raises(rrbackup.WrongPassword, match=SALT):
         forged.with_password("guess").open().repair_salt(good)

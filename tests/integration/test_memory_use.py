@@ -94,7 +94,7 @@ def peaks(folder: Path, size: int, crypto: dict[str, Any], store: dict[str, Any]
     return found[0], found[1]
 
 
-@pytest.mark.parametrize(("kind", "more"), [("directory", 20), ("seaweedfs", 60)])
+@pytest.mark.parametrize(("kind", "more"), [("directory", 20), pytest.param("seaweedfs", 60, marks=pytest.mark.deep)])
 def test_a_file_of_100_mb_through_all_words_and_back(
     room: Path, request: pytest.FixtureRequest, kind: str, more: int
 ) -> None:

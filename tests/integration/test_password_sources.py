@@ -661,7 +661,7 @@ def test_repair_says_which_versions_do_not_open(full: Place, run: Run) -> None:
 def test_repair_of_a_version_that_is_not_there_changes_nothing(full: Place, run: Run) -> None:
     before = full.written()
     ran = run(full.with_password(RIGHT), "repair", "--salt", "1-00000000", "--json")
-    assert ran.error["type"] == "ObjectMissing"
+    assert ran.error["type"] == "NoSuchVersion"
     assert full.written() == before
 
 

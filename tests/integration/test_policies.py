@@ -333,7 +333,7 @@ WORK: dict[PolicyMode, Callable[[World], None]] = {
 }
 
 
-@pytest.mark.parametrize("prefix", ["", PREFIX])
+@pytest.mark.parametrize("prefix", [pytest.param("", marks=pytest.mark.deep), PREFIX])
 @pytest.mark.parametrize("mode", PolicyMode)
 def test_the_policy_of_a_mode_is_enough_for_all_that_it_is_for(
     mode: PolicyMode, prefix: str, make_world: MakeWorld
@@ -436,6 +436,7 @@ def test_a_read_only_client_cannot_write(make_world: MakeWorld) -> None:
             world.user.store.put(key, b"2")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("mode", PolicyMode)
 def test_nothing_beside_the_prefix_can_be_reached(mode: PolicyMode, make_world: MakeWorld) -> None:
     world = make_world(mode, PREFIX)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pytest
 
-from rrbackup.effects import control
+from rrbackup.effects import control, history, keychain
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,5 +30,6 @@ class OneByOne:
 @pytest.fixture(autouse=True, scope="session")
 def _one_by_one() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(control, "ThreadPoolExecutor", OneByOne)
+        for module in (control, history, keychain):
+            patch.setattr(module, "ThreadPoolExecutor", OneByOne)
         yield

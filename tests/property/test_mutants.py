@@ -66,6 +66,7 @@ def test_a_broken_rule_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch
     assert faults, f"the mutant survives: {mutant.__doc__}"
 
 
+@pytest.mark.deep  # the searches of test_interleavings and test_crash_exploration contain these
 @pytest.mark.parametrize("hunt", HUNTERS, ids=lambda hunt: hunt.name)
 def test_the_same_searches_find_nothing_wrong_with_the_real_protocol(hunt: Hunt) -> None:
     assert _faults(hunt) == []

@@ -97,9 +97,11 @@ def test_what_rrbackup_keeps_inside_the_base_path_is_not_backed_up(bench: Bench,
 
 
 def test_a_bucket_is_written_with_what_was_said_of_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Nothing listens on port 1, so the store cannot be reached; the configuration stays for the next attempt.
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    def unreachable(_: rrbackup.Repository) -> tuple[str, ...]:
+        raise rrbackup.StoreUnavailable("nobody answers")
+
+    # the configuration stays for the next attempt
+    monkeypatch.setattr(rrbackup.Repository, "prepare", unreachable)
     s3 = {"bucket": "some-bucket", "endpoint": "http://127.0.0.1:1", "region": "eu-north-1", "prefix": "here"}
     options = [word for name, value in s3.items() for word in (f"--{name}", value)]
     assert bench.run("init", "--base-path", str(bench.source), *options).code == 1

@@ -29,7 +29,15 @@ from rrbackup.pure.names import object_key, path_text
 from tests.unit.commit_samples import CANDIDATE, GONE, OUTCOMES, SAMPLES, job
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/format.md", "docs/design.md", "docs/decisions.md")
+DOCUMENTS = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/format.md",
+    "docs/design.md",
+    "docs/decisions.md",
+    "docs/recover.md",
+)
 
 
 def text(document: str) -> str:
