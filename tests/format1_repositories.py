@@ -6,13 +6,15 @@ alone, without asking rrbackup.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+from _pytest.mark import ParameterSet
 from attrs import evolve, frozen
 
 from rrbackup import BackupResult, Config, CryptoSettings, DirectorySettings, Repository, open_repository
@@ -305,6 +307,12 @@ READS = {"get", "head", "read", "list_versions", "list_uploads"}
 
 def named(kind: Kind) -> str:
     return kind.name
+
+
+def mostly_deep(kinds: Iterable[Kind]) -> list[Kind | ParameterSet]:
+    """In `make test` those without encryption and with all of it; the others only in the long run."""
+    quick = (PLAIN, BOTH_ENCRYPTED)
+    return [kind if kind in quick else pytest.param(kind, marks=pytest.mark.deep) for kind in kinds]
 
 
 def client_to_go_on(make_bench: MakeBench, old: OldRepository, tree: Tree | None = None, **changes: Any) -> Bench:

@@ -80,7 +80,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-@pytest.mark.parametrize("words", [[], ["compress"]], ids=["plain", "compress"])
+@pytest.mark.parametrize("words", [[], pytest.param(["compress"], marks=pytest.mark.deep)], ids=["plain", "compress"])
 def test_memory_does_not_grow_with_the_size_of_a_file(seaweed: S3Server, tmp_path: Path, words: list[str]) -> None:
     """MiB at the peak of a process that backs a file up and brings it back: a small one, and one of 120 MiB."""
     peaks = {}

@@ -62,6 +62,7 @@ from tests.format1_repositories import (
     facts,
     file_versions,
     missing,
+    mostly_deep,
     named,
     nothing_written,
     old_repository,
@@ -299,7 +300,7 @@ ClientOf = Callable[..., Bench]
 WITHOUT = [("wrong", WrongPassword), (None, PasswordMissing)]
 
 
-@pytest.mark.parametrize("kind", ENCRYPTED, ids=named)
+@pytest.mark.parametrize("kind", mostly_deep(ENCRYPTED), ids=named)
 @pytest.mark.parametrize(("given", "error"), WITHOUT, ids=["wrong", "none"])
 def test_nothing_is_upgraded_without_the_password(
     client_of: ClientOf, kind: Kind, given: str | None, error: type[RRBackupError]
@@ -347,7 +348,7 @@ def test_plain_files_need_no_password_where_only_others_are_encrypted(client_of:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ENCRYPTED, ids=named)
+@pytest.mark.parametrize("kind", mostly_deep(ENCRYPTED), ids=named)
 def test_a_new_password_opens_what_1_0_encrypted(client_of: ClientOf, kind: Kind, tmp_path: Path) -> None:
     old = old_repository(kind)
     bench = client_of(old, NEXT)
@@ -397,7 +398,7 @@ def test_a_bare_salt_on_top_of_our_keys_replaces_nothing(client_of: ClientOf, ki
     assert download(bench, "latest", tmp_path / "out").keys() == restored(NEXT).keys()
 
 
-@pytest.mark.parametrize("kind", ENCRYPTED, ids=named)
+@pytest.mark.parametrize("kind", mostly_deep(ENCRYPTED), ids=named)
 def test_the_old_key_is_kept_even_where_the_salt_object_is_missing(
     client_of: ClientOf, kind: Kind, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ from tests.format1_repositories import (
     file_versions,
     machines,
     missing,
+    mostly_deep,
     named,
     nothing_written,
     old_repository,
@@ -72,7 +73,7 @@ from tests.servers import S3Server
 Continue = Callable[..., Bench]
 
 
-@pytest.fixture(params=KINDS, ids=named)
+@pytest.fixture(params=mostly_deep(KINDS), ids=named)
 def old(request: pytest.FixtureRequest) -> OldRepository:
     kind: Kind = request.param
     return old_repository(kind)
@@ -228,7 +229,7 @@ def test_writing_has_to_be_permitted_and_the_error_says_why(
     assert not bench.config.manifest_path().exists()
 
 
-@pytest.mark.parametrize("kind", ENCRYPTED, ids=named)
+@pytest.mark.parametrize("kind", mostly_deep(ENCRYPTED), ids=named)
 def test_changing_the_password_of_1_0_has_to_be_permitted(client_of: Continue, kind: Kind) -> None:
     old = old_repository(kind)
     unchanged = nothing_written(old.store)
@@ -237,7 +238,7 @@ def test_changing_the_password_of_1_0_has_to_be_permitted(client_of: Continue, k
     assert unchanged()
 
 
-@pytest.mark.parametrize("kind", [PLAIN, *ENCRYPTED], ids=named)
+@pytest.mark.parametrize("kind", mostly_deep([PLAIN, *ENCRYPTED]), ids=named)
 def test_there_is_no_salt_to_go_back_to_in_format_1(client_of: Continue, kind: Kind) -> None:
     old = old_repository(kind)
     unchanged = nothing_written(old.store)
@@ -636,14 +637,13 @@ def strike_everywhere(folder: Path, kind: Kind, chosen: Callable[[Call], bool]) 
     return len(faults)
 
 
+@pytest.mark.deep
 def test_an_upgrade_that_is_cut_off_at_any_request_is_made_good(tmp_path: Path) -> None:
     assert strike_everywhere(tmp_path, PLAIN, lambda call: True) > 60
 
 
 @pytest.mark.usefixtures("each_key_once")
-@pytest.mark.parametrize(
-    "kind", [*(pytest.param(k, marks=pytest.mark.deep) for k in ENCRYPTED[:-1]), ENCRYPTED[-1]], ids=named
-)
+@pytest.mark.parametrize("kind", mostly_deep(ENCRYPTED), ids=named)
 def test_an_upgrade_of_keys_that_is_cut_off_at_any_write_is_made_good(tmp_path: Path, kind: Kind) -> None:
     assert strike_everywhere(tmp_path, kind, lambda call: call.method not in READS) >= 16
 

@@ -109,6 +109,7 @@ def test_a_file_of_100_mb_through_all_words_and_back(
     assert all(after - before < more for before, after in zip(small, big, strict=True)), found
 
 
+@pytest.mark.deep
 def test_with_the_usual_cost_of_a_password(room: Path) -> None:
     found = peaks(room, 100_000_000, USUAL, in_directory(room))
     assert max(found) < LIMIT_MIB, found

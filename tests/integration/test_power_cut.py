@@ -22,7 +22,7 @@ from rrbackup.pure.names import object_key, path_text
 from tests.integration.trees import look, write_odd
 from tests.servers import S3Server
 
-FILES = 1000
+FILES = 400
 
 VICTIM = """
 import sys

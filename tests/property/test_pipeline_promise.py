@@ -528,7 +528,7 @@ def _play(plot: Plot) -> None:
         History(Path(folder), plot).go()
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(plots)
 def test_nothing_is_stored_with_less_than_its_rule_asks_for(plot: Plot) -> None:
     _play(plot)
