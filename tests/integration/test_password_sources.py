@@ -328,14 +328,23 @@ def _conversation(fd: int, answers: Sequence[tuple[str, str]]) -> str:
             assert more, f"it ended and did not ask {question!r}: {seen!r}"
             seen += more
         os.write(fd, answer.encode() if answer in (END_OF_INPUT, INTERRUPT) else f"{answer}\n".encode())
-    while more := _more(fd, seen):
+    interrupted = bool(answers) and answers[-1][1] == INTERRUPT
+    while more := _more(fd, seen, interrupting=interrupted):
         seen += more
     return seen
 
 
-def _more(fd: int, seen: str) -> str:
-    """What the terminal shows next; nothing when nobody has its other side open any more."""
-    ready, _, _ = select.select([fd], [], [], LONGEST_WAIT_S)
+def _more(fd: int, seen: str, *, interrupting: bool = False) -> str:
+    """What the terminal shows next; nothing when nobody has its other side open any more.
+
+    CPython misses an interrupt between its last look and the blocking read, so it is typed again, as a person would.
+    """
+    tries = LONGEST_WAIT_S if interrupting else 1
+    for _ in range(tries):
+        ready, _, _ = select.select([fd], [], [], LONGEST_WAIT_S / tries)
+        if ready:
+            break
+        os.write(fd, INTERRUPT.encode() if interrupting else b"")
     assert ready, f"it waits for something else: {seen!r}"
     try:
         return os.read(fd, 65536).decode(errors="replace")
