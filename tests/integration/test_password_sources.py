@@ -12,6 +12,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import termios
@@ -305,7 +306,7 @@ def on_a_terminal(place: Place, words: Sequence[str], *answers: tuple[str, str])
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_on_its_own_terminal,
     ) as process:
         os.close(theirs)
         try:
@@ -318,6 +319,12 @@ def on_a_terminal(place: Place, words: Sequence[str], *answers: tuple[str, str])
     return shows_nothing(Ran(process.returncode, seen, ""))
 
 
+def _on_its_own_terminal() -> None:
+    """Whoever runs the tests in the background ignores interrupts, and a child would inherit that."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _conversation(fd: int, answers: Sequence[tuple[str, str]]) -> str:
     """All that was seen. A question comes once the terminal no longer echoes, so nothing is typed too early."""
     seen = ""
@@ -328,23 +335,14 @@ def _conversation(fd: int, answers: Sequence[tuple[str, str]]) -> str:
             assert more, f"it ended and did not ask {question!r}: {seen!r}"
             seen += more
         os.write(fd, answer.encode() if answer in (END_OF_INPUT, INTERRUPT) else f"{answer}\n".encode())
-    interrupted = bool(answers) and answers[-1][1] == INTERRUPT
-    while more := _more(fd, seen, interrupting=interrupted):
+    while more := _more(fd, seen):
         seen += more
     return seen
 
 
-def _more(fd: int, seen: str, *, interrupting: bool = False) -> str:
-    """What the terminal shows next; nothing when nobody has its other side open any more.
-
-    CPython misses an interrupt between its last look and the blocking read, so it is typed again, as a person would.
-    """
-    tries = LONGEST_WAIT_S if interrupting else 1
-    for _ in range(tries):
-        ready, _, _ = select.select([fd], [], [], LONGEST_WAIT_S / tries)
-        if ready:
-            break
-        os.write(fd, INTERRUPT.encode() if interrupting else b"")
+def _more(fd: int, seen: str) -> str:
+    """What the terminal shows next; nothing when nobody has its other side open any more."""
+    ready, _, _ = select.select([fd], [], [], LONGEST_WAIT_S)
     assert ready, f"it waits for something else: {seen!r}"
     try:
         return os.read(fd, 65536).decode(errors="replace")
