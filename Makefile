@@ -1,6 +1,7 @@
 # make demo       learn the tool: two backups, listings, two restores, compared with the originals
 # make test       everything that CI runs, in at most five minutes on two cores
 # make test-deep  the long searches as well
+# make mutants    change the core in small ways, and see whether a test notices each change
 # make format     let ruff lay out the code
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 export RRBACKUP_REQUIRE := seaweedfs,moto
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
-.PHONY: setup demo test lint types unit test-deep format clean
+.PHONY: setup demo test lint types unit test-deep mutants format clean
 
 setup: $(VENV)/installed
 
@@ -35,6 +36,9 @@ unit: setup
 
 test-deep: lint types
 	$(PYTEST) --timeout 3600 --hypothesis-profile deep
+
+mutants: setup
+	$(BIN)/python -m tests.mutation
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         load_config,
         parse_config,
     )
+    from rrbackup.effects.head_repair import HeadRepaired, ManifestState
     from rrbackup.effects.keys import PasswordChanged
     from rrbackup.effects.salt_versions import SaltVersion
     from rrbackup.errors import (
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from rrbackup.pure.pipeline import PipelineRule
     from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned, Reason
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
+    from rrbackup.pure.soundness import Unsound
 
 __all__ = [
     "AccessDenied",
@@ -122,9 +124,11 @@ __all__ = [
     "FileDone",
     "HeadDeleted",
     "HeadRef",
+    "HeadRepaired",
     "Listing",
     "LocalLockHeld",
     "LocalStateError",
+    "ManifestState",
     "Mode",
     "ModeError",
     "NoSuchVersion",
@@ -160,6 +164,7 @@ __all__ = [
     "StoreUnavailable",
     "StoreWentBack",
     "TransactionLost",
+    "Unsound",
     "UnsupportedFormat",
     "UpgradeNeeded",
     "UsageError",
@@ -188,10 +193,12 @@ _MODULES = (
     "rrbackup.pure.pipeline",
     "rrbackup.pure.plan",
     "rrbackup.pure.report",
+    "rrbackup.pure.soundness",
     "rrbackup.pure.format2",
     "rrbackup.config",
     "rrbackup.effects.keys",
     "rrbackup.effects.salt_versions",
+    "rrbackup.effects.head_repair",
     "rrbackup.api",
 )
 

@@ -16,8 +16,10 @@ from typing import Self
 
 from rrbackup.config import Config
 from rrbackup.effects import committing, planning, settling
+from rrbackup.effects.checkpoints import Asked, read_commit, read_reach, read_to_head
 from rrbackup.effects.client import Client
 from rrbackup.effects.download import Restorer
+from rrbackup.effects.head_repair import HeadRepaired, ManifestState, manifest_state, read_below, repair_head
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.local_files import LocalLock
 from rrbackup.effects.opening import Ask, store_of
@@ -26,15 +28,18 @@ from rrbackup.effects.recovery_kit import store_kit
 from rrbackup.effects.restore import Target
 from rrbackup.effects.salt_versions import SaltVersion, restore_salt, salt_versions
 from rrbackup.effects.settling import Permissions
-from rrbackup.effects.store import Store
-from rrbackup.errors import ModeError, UsageError
-from rrbackup.events import DownloadPlanned, OnEvent, ignore_event
+from rrbackup.effects.store import Store, list_exact
+from rrbackup.effects.survey import pointing_to_repair
+from rrbackup.errors import DamagedChain, ModeError, RRBackupError, StoreWentBack, UsageError
+from rrbackup.events import DownloadPlanned, Notice, OnEvent, ignore_event
 from rrbackup.pure import chain
 from rrbackup.pure.filters import Filters
-from rrbackup.pure.manifest import check_remembered, fold_links
-from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, Link, LocalManifest, Mode, VersionId
+from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, Link, Mode, VersionId, VersionRef
+from rrbackup.pure.names import is_file_key
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.report import BackupResult, CollectResult, DownloadResult, Listing, Version, backup_result
+from rrbackup.pure.soundness import amiss
+from rrbackup.pure.stretch import Stretch
 
 __all__ = ["DEFAULT_THREADS", "Repository", "open_repository"]
 
@@ -123,10 +128,11 @@ class Repository:
         tell = on_event or ignore_event
         client = self._client
         with self._writing():
-            rest = settling.settle_or_create(client, Permissions(take_over, upgrade), tell)
-            manifest = planning.manifest_at(client, rest.head, tell)
-            plan = plan or planning.plan_backup(client, manifest, Wanted(allow_empty, reprocess), tell)
-            done = committing.commit_plan(client, plan, rest, manifest, tell)
+            rest = settling.settle_or_create(client, Permissions(take_over, upgrade, continues=True), tell)
+            with committing.held_meanwhile(client, rest) as still:
+                manifest = planning.manifest_at(client, rest.head, tell)
+                plan = plan or planning.plan_backup(client, manifest, Wanted(allow_empty, reprocess), tell)
+            done = committing.commit_plan(client, plan, still(), manifest, tell)
             return backup_result(done.link, plan.unchanged, done.results, plan.problems)
 
     def collect_garbage(
@@ -135,7 +141,7 @@ class Repository:
         """Delete every version below the files that no commit refers to. Other clients' backups fail meanwhile."""
         with self._writing():
             rest = self._settled_for_deletion(Permissions(take_over, upgrade), on_event)
-            return CollectResult(committing.collect(self._client, rest, None))
+            return self._collected(rest, None, on_event)
 
     def clean_garbage_list(
         self, *, take_over: bool = False, upgrade: bool = False, on_event: OnEvent = ignore_event
@@ -144,17 +150,26 @@ class Repository:
         with self._writing():
             rest = self._settled_for_deletion(Permissions(take_over, upgrade), on_event)
             listed, _ = self._client.control.read_garbage()
-            below = f"{self.config.remote_base_path}/"
-            only = frozenset(ref for ref in listed if ref.key.startswith(below))
-            return CollectResult(committing.collect(self._client, rest, only) if listed else ())
+            files = frozenset(ref for ref in listed if is_file_key(self.config.remote_base_path, ref.key))
+            result = self._collected(rest, files, on_event) if files else CollectResult()
+            self._client.control.forget_garbage(frozenset(listed) - files)
+            return result
+
+    def _collected(self, rest: settling.Rest, only: frozenset[VersionRef] | None, on_event: OnEvent) -> CollectResult:
+        """Raises for a chain that is not sound: nothing is to be built on it."""
+        read_to_head(self._client.control, lambda why: on_event(Notice(why)))
+        return CollectResult(committing.collect(self._client, rest, only))
 
     def _settled_for_deletion(self, may: Permissions, on_event: OnEvent) -> settling.Rest:
+        self._refuse_unless_deleting("collect garbage")
+        return settling.settle(self._client, may, on_event)
+
+    def _refuse_unless_deleting(self, what: str) -> None:
         if self.config.mode is not Mode.READ_WRITE:
             raise ModeError(
                 f"this client is {self.config.mode.value}: it may not delete versions",
-                hint="collect garbage with a client that may both read and write",
+                hint=f"{what} with a client that may both read and write",
             )
-        return settling.settle(self._client, may, on_event)
 
     # --- passwords ---------------------------------------------------------------------------------------------
 
@@ -174,6 +189,8 @@ class Repository:
     def salt_versions(self) -> tuple[SaltVersion, ...]:
         """The versions of the salt object, newest first, and which of them the password opens."""
         client = self._client
+        if not any(not version.marker for version in list_exact(client.store, self.config.remote_password_salt_file)):
+            return ()  # nobody is asked for a password that there is none of
         return salt_versions(client.store, self.config.remote_password_salt_file, client.keys.password())
 
     def repair_salt(self, version: str) -> VersionId:
@@ -189,6 +206,28 @@ class Repository:
             client.keys.forget()
             return restored
 
+    # --- the manifest object -----------------------------------------------------------------------------------
+
+    def manifest_state(self) -> ManifestState:
+        """Which versions of the manifest object are sound, and which lie there that somebody forged or damaged.
+
+        Reads all of them. Raises like `versions` for what is no damage (password, rights), and StoreWentBack.
+        """
+        self._client.check_password()
+        return manifest_state(self._client)
+
+    def repair_head(self, version: str) -> HeadRepaired:
+        """Let the chain go on from a sound version of the manifest object, named by its id or the beginning of it.
+
+        The way back after somebody forged, garbled or deleted that object, or to an earlier commit. Nothing is deleted.
+        Raises ModeError for a client that may not delete, NoSuchVersion, DamagedChain for a version that is not sound,
+        TransactionLost where another client wrote meanwhile (nothing was changed then), Busy.
+        """
+        self._refuse_unless_deleting("repair the manifest object")
+        with self._writing():
+            self._client.check_password()
+            return repair_head(self._client, version)
+
     def _refuse_read_only(self, what: str) -> None:
         if self.config.mode is Mode.READ_ONLY:
             raise ModeError(f"this client is read-only: it may not {what}", hint="unset read_only to write")
@@ -198,24 +237,37 @@ class Repository:
         with LocalLock(self.config.lock_path()):
             self._client.local.forget()
             try:
-                yield
+                with pointing_to_repair(lambda error: isinstance(error, DamagedChain | StoreWentBack)):
+                    yield
             finally:
                 self._client.local.close()
 
     # --- reading -----------------------------------------------------------------------------------------------
 
-    def versions(self) -> tuple[Version, ...]:
-        """All commits, newest last."""
-        return tuple(Version.of(link) for link in reversed(chain.commits(self._chain())))
+    def versions(self, on_event: OnEvent = ignore_event) -> tuple[Version, ...]:
+        """All commits, newest last. Where a diff is lost, those from the next checkpoint on, and a notice of the loss.
 
-    def files(self, version: str = "latest") -> Listing[Entry]:
+        `manifest_state` tells more. Raises DamagedObject, DamagedChain and the like where nothing makes up for it.
+        """
+        client = self._client
+        client.check_password()
+        seen = client.local.last_seen()  # before the chain: another process may go on meanwhile
+        reach = read_reach(client.control)
+        reach.check_remembered(seen, str(client.local.manifest_path))
+        if reach.broken is not None:
+            first = reach.links[-1]
+            whole = f"the commits from number {first.diff.sequence} ({first.version_id}) on are whole"
+            on_event(Notice(f"{reach.broken.message}; {whole}, those before are lost"))
+        return tuple(Version.of(link) for link in reversed(chain.commits(reach.links)))
+
+    def files(self, version: str = "latest", on_event: OnEvent = ignore_event) -> Listing[Entry]:
         """The entries of one commit, in path order. Raises NoSuchVersion."""
-        link, entries = self._manifest(version)
+        link, entries = self._manifest(version, on_event)
         return Listing(Version.of(link), entries)
 
-    def changes(self, version: str = "latest") -> Listing[Change]:
+    def changes(self, version: str = "latest", on_event: OnEvent = ignore_event) -> Listing[Change]:
         """What one commit changed, in path order. Raises NoSuchVersion."""
-        link = chain.resolve(version, chain.commits(self._chain()))
+        link, _ = self._stretch(version, on_event)
         return Listing(Version.of(link), link.diff.changes)
 
     def download(
@@ -236,7 +288,7 @@ class Repository:
                 "this client is write-only: it may not read file contents",
                 hint="download with a client that may read",
             )
-        link, entries = self._manifest(version)
+        link, entries = self._manifest(version, on_event)
         left_out = Filters.of(ignore)
         wanted = [entry for entry in entries if not left_out.covers(entry.path)]
         self._client.unlock_for_reading([entry.object for entry in wanted if entry.object is not None])
@@ -248,19 +300,20 @@ class Repository:
         written = [entry for entry in wanted if entry.path not in failed]
         return DownloadResult(link.version_id, len(written), restorer.bytes_written, problems)
 
-    def _chain(self) -> tuple[Link, ...]:
+    def _stretch(self, version: str, on_event: OnEvent) -> tuple[Link, Stretch]:
         client = self._client
         client.check_password()
-        seen = client.local.last_seen()  # before the chain: another process may go on meanwhile
-        links = client.control.read_chain(0)
-        check_remembered(seen, links, str(client.local.manifest_path))
-        return links
+        asked = Asked(version, client.local.last_seen(), str(client.local.manifest_path))
+        try:
+            return read_commit(client.control, asked, lambda why: on_event(Notice(why)))
+        except RRBackupError as error:
+            if not amiss(error):
+                raise
+            return read_below(client, version, error, on_event)
 
-    def _manifest(self, version: str) -> tuple[Link, tuple[Entry, ...]]:
-        links = self._chain()
-        link = chain.resolve(version, chain.commits(links))
-        upto = [other for other in links if other.diff.sequence <= link.diff.sequence]
-        return link, tuple(item.entry for item in fold_links(LocalManifest(None), upto).entries)
+    def _manifest(self, version: str, on_event: OnEvent) -> tuple[Link, tuple[Entry, ...]]:
+        link, stretch = self._stretch(version, on_event)
+        return link, tuple(item.entry for item in stretch.manifest().entries)
 
 
 def _announcement(entries: Sequence[Entry]) -> DownloadPlanned:

@@ -142,6 +142,7 @@ class Config:
     )
 
     remote_manifest_diff_file: str = field(default="manifest_diffs", metadata=_NAME)
+    remote_checkpoint_file: str = field(default="manifest_checkpoint", metadata=_NAME)
     remote_gc_log_file: str = field(default="gc_log", metadata=_NAME)
     remote_garbage_object_log_file: str = field(default="garbage_objects", metadata=_NAME)
     remote_base_path: str = field(default="files", metadata=_NAME)

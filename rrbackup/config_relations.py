@@ -18,6 +18,7 @@ from rrbackup.pure.names import path_text
 JOURNAL_SUFFIX = ".journal"
 _OBJECT_KEYS = (
     "remote_manifest_diff_file",
+    "remote_checkpoint_file",
     "remote_gc_log_file",
     "remote_garbage_object_log_file",
     "remote_password_salt_file",

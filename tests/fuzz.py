@@ -28,14 +28,27 @@ import orjson
 from attrs import frozen
 
 from rrbackup.errors import RRBackupError
-from rrbackup.pure import encryption, format1, format1_object, format2, header, keys, names, salt_record, xchacha
+from rrbackup.pure import (
+    encryption,
+    format1,
+    format1_object,
+    format2,
+    header,
+    journal_format,
+    keys,
+    names,
+    salt_record,
+    xchacha,
+)
+from rrbackup.pure.adoption import Receipt
+from rrbackup.pure.checkpoint_format import decode_checkpoint
 from rrbackup.pure.compression import compress, decompress
 from rrbackup.pure.encryption import CIPHER, CipherHeader, Place, encrypt_bytes
 from rrbackup.pure.format1_object import Kdf, Pull
 from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.header import Header, encode_frame
 from rrbackup.pure.keys import SEALED_LABEL, Keyring, base64_text
-from rrbackup.pure.model import PathText, RepositoryId, TransactionId, VersionId, VersionRef, Word
+from rrbackup.pure.model import ObjectRef, PathText, RepositoryId, TransactionId, VersionId, VersionRef, Word
 from rrbackup.pure.secretstream import TAG_FINAL, TAG_MESSAGE, init_pull, init_push, pull, push
 
 Parser = Callable[[bytes], object]
@@ -196,6 +209,11 @@ CLAIM = (
     b'"head_sequence":1,"keys":["files/a"],"keys_version":"v2","conditional_writes":null}'
 )
 GARBAGE = b'{"format":2,"versions":[["files/a","v7"],["files/b","v8"]]}'
+CHECKPOINT = (
+    b'{"format":2,"repository":"r0","sequence":2,"head":{"version_id":"v2","sha256":"ef"},"entries":['
+    b'{"path":"/a","size":3,"sha256":"ab","object":{"key":"files/a","version_id":"v7","stored_size":3,"etag":"e"}},'
+    b'{"path":"/b","type":"directory"}],"references":{"files/a":["v5","v6"]}}'
+)
 LOCAL = (
     b'{"format":2,"head":{"version_id":"v2","etag":"e","sha256":"ef","sequence":2,"repository":"r0"},"entries":['
     b'{"path":"/a","size":3,"sha256":"ab","object":{"key":"files/a","version_id":"v7","stored_size":3,"etag":"e"},'
@@ -253,13 +271,18 @@ TARGETS = {
     "diff": Target(in_frame("diff", format2.decode_diff), (DIFF,)),
     "claim": Target(in_frame("claim", format2.decode_claim), (CLAIM,)),
     "garbage": Target(in_frame("garbage", format2.decode_garbage), (GARBAGE,)),
+    "checkpoint": Target(in_frame("checkpoint", decode_checkpoint), (CHECKPOINT,)),
     "local": Target(lambda data: format2.decode_local(local_manifest(data), "x"), (LOCAL,)),
     "journal": Target(
-        lambda data: format2.decode_journal(data.split(b"\n")),
+        lambda data: journal_format.decode_journal(data.split(b"\n")),
         (
-            format2.encode_journal_start(TransactionId("t"))
+            journal_format.encode_transaction(TransactionId("t"))
             + b"\n"
-            + format2.encode_receipt(VersionRef("k", VersionId("v"))),
+            + journal_format.encode_receipt(
+                Receipt(TransactionId("t"), "ab" * 32, 3, ObjectRef("k", VersionId("v"), 3, "", asked=(Word.COMPRESS,)))
+            )
+            + b"\n"
+            + journal_format.encode_discarded(VersionRef("k", VersionId("v"))),
         ),
     ),
     "plan": Target(lambda data: format2.decode_plan(data, "x"), (PLAN,)),

@@ -152,6 +152,7 @@ def _start(weed: str, folder: Path, leader: int) -> S3Server:
     command = [
         *(weed, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *("-s3", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+        "-s3.iam.readOnly=false",  # tests make users
         *("-volume.max=1000", "-master.volumePreallocate=false", "-master.telemetry=false"),
         *(f"-{name}={port}" for name, port in ports.items()),
     ]

@@ -8,14 +8,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rrbackup.api import Repository
 from rrbackup.cli import documents, human
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.initial import Wishes, ask_for_kit, ask_for_missing, write_configuration
 from rrbackup.cli.new_password import new_password
 from rrbackup.cli.session import Session
-from rrbackup.errors import UsageError
+from rrbackup.effects.head_repair import ManifestState
+from rrbackup.errors import DamagedObject, RRBackupError, UsageError, WrongPassword
+from rrbackup.events import Event
 from rrbackup.pure.filters import parse_filter_lines
 from rrbackup.pure.report import CollectResult, Version
+from rrbackup.pure.soundness import amiss
 
 _KEPT = "what was committed of them before stays"
 _NOT_RESTORED = "everything else was restored"
@@ -44,13 +48,48 @@ def plan_backup(session: Session, *, allow_empty: bool, reprocess: bool) -> Exit
 
 
 def list_versions(session: Session) -> ExitCode:
+    losses: list[Event] = []
     with session.repository() as repository:
-        versions = repository.versions()
+        try:
+            versions = repository.versions(losses.append)
+        except RRBackupError as error:
+            if not amiss(error):
+                raise
+            return _list_sound(session, _state(repository, error))
+        if losses:
+            return _list_sound(session, repository.manifest_state())
+    return _list(session, versions)
+
+
+def _list(session: Session, versions: Sequence[Version]) -> ExitCode:
     if not versions:
         session.note("there are no versions yet")
     if versions and session.output.out_is_terminal and not session.options.json:
         return _show_table(session, versions)
     return session.listing(documents.versions(versions), human.version_lines(versions))
+
+
+def _state(repository: Repository, error: RRBackupError) -> ManifestState:
+    """What lies below whatever kept us from reading the chain. Raises `error` where nothing does."""
+    try:
+        state = repository.manifest_state()
+    except RRBackupError:
+        raise error from None
+    if state.head is None:
+        raise error
+    return state
+
+
+def _list_sound(session: Session, state: ManifestState) -> ExitCode:
+    if session.options.json:
+        session.listing(documents.sound_versions(state), ())
+    else:
+        _list(session, state.commits)
+        for line in human.problem_lines(state):
+            session.output.problem(line)
+        if state.unsound or state.marker:
+            session.output.hint(human.way_out(state))
+    return ExitCode.FAILED if state.unsound or state.marker or state.lost else ExitCode.DONE
 
 
 def _show_table(session: Session, versions: Sequence[Version]) -> ExitCode:
@@ -63,15 +102,15 @@ def _show_table(session: Session, versions: Sequence[Version]) -> ExitCode:
 
 
 def list_files(session: Session, version: str) -> ExitCode:
-    with session.repository() as repository:
-        found = repository.files(version)
+    with session.repository() as repository, session.listening() as listen:
+        found = repository.files(version, listen)
     lines = human.entry_lines(found, verbose=session.options.verbose)
     return session.listing(documents.files(found.version.version_id, found), lines)
 
 
 def list_changes(session: Session, version: str) -> ExitCode:
-    with session.repository() as repository:
-        found = repository.changes(version)
+    with session.repository() as repository, session.listening() as listen:
+        found = repository.changes(version, listen)
     lines = human.change_lines(found, verbose=session.options.verbose)
     return session.listing(documents.changes(found.version.version_id, found), lines)
 
@@ -126,13 +165,33 @@ def change_password(session: Session, file: str | None) -> ExitCode:
     return session.result(documents.password_changed(changed), lines)
 
 
-def repair(session: Session, salt: str | None) -> ExitCode:
+def repair(session: Session, head: str | None, salt: str | None) -> ExitCode:
+    if head is not None and salt is not None:
+        raise UsageError("--head and --salt are two repairs", hint="do one, then the other: the salt object first")
     with session.repository() as repository:
-        if salt is None:
-            found = repository.salt_versions()
-            return session.listing(documents.salt_versions(found), human.salt_lines(found))
-        restored = repository.repair_salt(salt)
-    return session.result(documents.salt_restored(restored), human.restored_lines(restored, salt))
+        if head is not None:
+            repaired = repository.repair_head(head)
+            return session.result(documents.head_repaired(repaired), human.head_repaired_lines(repaired))
+        if salt is not None:
+            restored = repository.repair_salt(salt)
+            return session.result(documents.salt_restored(restored), human.restored_lines(restored, salt))
+        return _diagnose(session, repository)
+
+
+def _diagnose(session: Session, repository: Repository) -> ExitCode:
+    """The state of the salt object, and of the commits as far as the keys are to be had."""
+    salts = repository.salt_versions()
+    try:
+        state = repository.manifest_state()
+    except (WrongPassword, DamagedObject) as error:
+        if not salts or any(salt.current and salt.opens for salt in salts):
+            raise
+        unknown = f"the commits were not looked at: {error.message}"
+        document = {**documents.salt_versions(salts), "manifest": None}
+        return session.listing(document, (*human.salt_lines(salts), unknown))
+    document = {**documents.salt_versions(salts), "manifest": documents.manifest(state)}
+    session.listing(document, (*human.salt_lines(salts), *human.manifest_lines(state)))
+    return ExitCode.DONE if state.sound else ExitCode.FAILED
 
 
 # --- init --------------------------------------------------------------------------------------------------

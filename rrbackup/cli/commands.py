@@ -165,6 +165,7 @@ def list_versions(context: click.Context) -> ExitCode:
     """List all versions, newest last.
 
     Time, version id, number, files new (+), changed (~) and deleted (-), size of the new and changed files, host.
+    Where what lies on top is forged or damaged, it is named, those below are listed, and the exit code is 1.
     """
     from rrbackup.cli import actions
 
@@ -287,22 +288,21 @@ def change_password(context: click.Context, new_password_file: str | None) -> Ex
 
 
 @program.command(
-    "repair",
-    epilog=examples(
-        "rrbackup repair                        list what can be gone back to", "rrbackup repair --salt 3fL1"
-    ),
+    "repair", epilog=examples("rrbackup repair", "rrbackup repair --head 7kQ2", "rrbackup repair --salt 3fL1")
 )
+@click.option("--head", metavar="VERSION", help="Go on from this commit, whatever lies on top. Deletes nothing.")
 @click.option("--salt", metavar="VERSION", help="Put this version of the salt object on top again.")
 @click.pass_context
-def repair(context: click.Context, salt: str | None) -> ExitCode:
-    """Go back to a sound version of the salt object.
+def repair(context: click.Context, head: str | None, salt: str | None) -> ExitCode:
+    """Go back to a sound commit, or to a sound version of the salt object.
 
-    Whoever may write to the store can put a forged salt object on top, so that the password seems wrong. Without an
-    option, the versions of the salt object are listed, newest first, with those that the password opens.
+    Whoever may write to the store can put a forged commit on top, or a forged salt object, so that the password seems
+    wrong. Without an option, the versions of the salt object are listed, newest first, with those that the password
+    opens, and then what is not sound among the commits (exit code 1).
     """
     from rrbackup.cli import actions
 
-    return actions.repair(_session(context), salt)
+    return actions.repair(_session(context), head, salt)
 
 
 @program.command(

@@ -8,17 +8,42 @@ from collections.abc import Iterable, Sequence
 
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
+from rrbackup.effects.head_repair import HeadRepaired, ManifestState
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, ObjectRef, Problem, VersionId
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+from rrbackup.pure.soundness import Lost, Unsound
 
 Document = dict[str, object]
 
 
 def versions(found: Iterable[Version]) -> Document:
     return {"versions": Rows(map(_version, found))}
+
+
+def sound_versions(state: ManifestState) -> Document:
+    """The commits, where not all is well with the manifest object."""
+    return {**versions(state.commits), **_amiss(state)}
+
+
+def manifest(state: ManifestState) -> Document:
+    return {"head": state.head, **_amiss(state), "strays": _unsound(state.strays)}
+
+
+def _amiss(state: ManifestState) -> Document:
+    return {"unsound": _unsound(state.unsound), "delete_marker": state.marker, "lost": _lost(state.lost)}
+
+
+def _lost(lost: Lost | None) -> Document | None:
+    if lost is None:
+        return None
+    return {"before_sequence": lost.before, "first_whole": lost.first_whole, "reason": lost.reason}
+
+
+def _unsound(found: Iterable[Unsound]) -> list[Document]:
+    return [{"version_id": unsound.version_id, "reason": unsound.reason} for unsound in found]
 
 
 def _version(version: Version) -> Document:
@@ -132,3 +157,12 @@ def salt_versions(found: Iterable[SaltVersion]) -> Document:
 
 def salt_restored(version_id: VersionId) -> Document:
     return {"version_id": version_id}
+
+
+def head_repaired(repaired: HeadRepaired) -> Document:
+    return {
+        "version_id": repaired.version_id,
+        "continues": repaired.continues,
+        "left_out": [version.version_id for version in repaired.left_out],
+        "set_aside": list(repaired.set_aside),
+    }

@@ -1,12 +1,16 @@
 """The way in, and the only way out: runs a command and turns whatever happens into words and an exit code.
 
-The rule: with `--json`, an error is a document on standard output like any result; without it, a line on standard
-error. A traceback appears only for a bug, and only with `-v`.
+The rules: with `--json`, an error is a document on standard output like any result; without it, a line on standard
+error. A traceback appears only for a bug, and only with `-v`. A process that was interrupted ends at once: the
+interpreter would wait for every thread that has a request under way.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -21,9 +25,24 @@ PROGRAM_NAME = "rrbackup"
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line `args` (None: that of the process) and give the exit code. Never raises."""
-    words = list(sys.argv[1:] if args is None else args)
-    output = Output.of_process()
+    """Run the command line `args` and give the exit code. Never raises.
+
+    None: the process is this command; interrupted, it ends here.
+    """
+    code = _code_of(list(sys.argv[1:] if args is None else args), Output.of_process())
+    if args is None and code is ExitCode.INTERRUPTED:
+        _end_process(code)
+    return code
+
+
+def _end_process(code: ExitCode) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # None, broken or closed
+            stream.flush()
+    os._exit(code)
+
+
+def _code_of(words: list[str], output: Output) -> ExitCode:
     try:
         return _guarded(words, output)
     except BrokenPipeError:

@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.DONE: "done",
-    ExitCode.FAILED: "failed; the message says why",
+    ExitCode.FAILED: "failed, or damage was found; the message says what",
     ExitCode.USAGE: "the command or the configuration makes no sense",
     ExitCode.INCOMPLETE: "done, but some files could not be read or restored; each is named",
     ExitCode.MISSING: "no such bucket, directory or version",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rrbackup.cli.texts import counted, human_bytes, local_time, mode_text
 from rrbackup.config import S3Settings
+from rrbackup.effects.head_repair import HeadRepaired, ManifestState
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
@@ -169,6 +170,48 @@ def _removing(ref: VersionRef, s3: S3Settings | None) -> str:
         return f"delete the file %v{ref.version_id} in the folder {ref.key} of the store"
     key = f"{s3.prefix}/{ref.key}" if s3.prefix else ref.key
     return f"aws s3api delete-object --bucket {s3.bucket} --key {key} --version-id {ref.version_id}"
+
+
+def manifest_lines(state: ManifestState) -> Iterator[str]:
+    """What is not as it should be, newest first, and then where the sound chain ends."""
+    yield from problem_lines(state)
+    if state.head is None:
+        yield "the manifest object has no sound version"
+        return
+    newest = f", its newest commit is {state.commits[-1].version_id}" if state.commits else ""
+    yield f"the newest sound version of the manifest object is {state.head}{newest}"
+    if not state.repaired:
+        yield way_out(state)
+
+
+def way_out(state: ManifestState) -> str:
+    """What to do where something lies on, or beside, the newest sound version."""
+    repair = f"to go on from there: rrbackup repair --head {state.head}"
+    if not any(unsound.foreign for unsound in state.unsound):
+        return repair
+    return f"if a newer rrbackup wrote there, use that; if somebody forged it, {repair}"
+
+
+def problem_lines(state: ManifestState) -> Iterator[str]:
+    if state.marker is not None:
+        yield f"{state.marker}  a delete marker lies on the manifest object"
+    yield from (f"{unsound.version_id}  not sound: {unsound.reason}" for unsound in state.unsound)
+    yield from (f"{stray.version_id}  beside the chain: {stray.reason}" for stray in state.strays)
+    if state.lost is not None:
+        yield f"lost: the commits before number {state.lost.before} ({state.lost.reason})"
+        yield f"{state.lost.first_whole}  and all commits after it are whole: it names a checkpoint"
+
+
+def head_repaired_lines(repaired: HeadRepaired) -> Iterator[str]:
+    if repaired.version_id is None:
+        yield f"nothing to repair: the chain ends with {repaired.continues}, and all is well"
+        return
+    yield f"the chain goes on from {repaired.continues}"
+    yield f"version:   {repaired.version_id}, a fence"
+    for version in repaired.left_out:
+        yield f"left out:  {version.version_id} (#{version.sequence}), which stays in the store"
+    aside = counted(len(repaired.set_aside), "version", "versions")
+    yield f"set aside: {aside} of the manifest object; nothing was deleted"
 
 
 def salt_lines(found: Iterable[SaltVersion]) -> Iterator[str]:

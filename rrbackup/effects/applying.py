@@ -4,7 +4,8 @@ What is written is computed in `pure.policies`. Both writes replace what bears o
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
@@ -12,7 +13,8 @@ from attrs import frozen
 from rrbackup.config import Config, S3Settings
 from rrbackup.effects.s3_client import S3Options, connect
 from rrbackup.effects.s3_errors import Asked, code_of, translated
-from rrbackup.errors import UsageError
+from rrbackup.errors import ModeError, StoreError, UsageError
+from rrbackup.pure.model import Mode
 from rrbackup.pure.policies import Document, Place, PolicyMode, life_cycle, merged, policy
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         PutBucketLifecycleConfigurationRequestTypeDef,
     )
 
+_NOT_UNDERSTOOD = "MalformedPolicyDocument"
 _NO_RULES = "NoSuchLifecycleConfiguration"
 _ATTEMPTS = 5
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
@@ -39,6 +42,7 @@ def place_of(config: Config) -> Place:
         garbage=config.remote_garbage_object_log_file,
         salt=config.remote_password_salt_file,
         files=config.remote_base_path,
+        checkpoint=config.remote_checkpoint_file,
         partition=next((name for begin, name in _PARTITIONS.items() if region.startswith(begin)), "aws"),
     )
 
@@ -63,9 +67,26 @@ def apply_policy(config: Config, mode: PolicyMode, user: str) -> str:
     """
     text = json.dumps(policy(mode, place_of(config)), separators=(",", ":"))
     asked = Asked(f"put the policy {mode.policy_name} on", f"the user {user}", "iam:PutUserPolicy")
-    with translated(asked):
+    with translated(asked), _explained(asked):
         _iam(_s3_of(config)).put_user_policy(UserName=user, PolicyName=mode.policy_name, PolicyDocument=text)
     return mode.policy_name
+
+
+@contextmanager
+def _explained(asked: Asked) -> Iterator[None]:
+    """Say what else can be done where the service for users does not know an action that the store itself knows."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) != _NOT_UNDERSTOOD:
+            raise
+        raise StoreError(
+            f"could not {asked}: {error}",
+            hint="This store does not take it as an inline policy of a user. Print it, make it a managed policy "
+            "(aws iam create-policy) and attach that to the user (aws iam attach-user-policy).",
+        ) from error
 
 
 def _iam(s3: S3Settings) -> Any:
@@ -99,7 +120,15 @@ class Applied:
 
 
 def apply_life_cycle(config: Config) -> Applied:
-    """Put our life-cycle rules among those that the bucket has. Raises UsageError, StoreMissing, AccessDenied."""
+    """Put our life-cycle rules among those that the bucket has.
+
+    Raises ModeError for a read-only client, UsageError, StoreMissing, AccessDenied.
+    """
+    if config.mode is Mode.READ_ONLY:
+        raise ModeError(
+            "this client is read-only: it may not put life-cycle rules on a bucket",
+            hint="print them, or use a configuration without read_only",
+        )
     ours = cast("list[Document]", life_cycle(place_of(config))["Rules"])
     bucket, client = _s3_of(config).bucket, _client(_s3_of(config))
     found = _rules(client, bucket)

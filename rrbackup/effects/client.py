@@ -22,7 +22,7 @@ from rrbackup.effects.passwords import ENVIRONMENT
 from rrbackup.effects.renewing import RENEW_SECONDS
 from rrbackup.effects.runner import NoTransfer, Transfer, World
 from rrbackup.effects.store import Store
-from rrbackup.errors import ObjectMissing, UsageError
+from rrbackup.errors import ModeError, ObjectMissing, UsageError
 from rrbackup.pure import format1
 from rrbackup.pure.chain import old_objects, refers_to_encrypted
 from rrbackup.pure.claims import Patience, Signature
@@ -45,7 +45,7 @@ class Client:
         salt = config.remote_password_salt_file
         self._can_ask = ask is not None
         self.keys = Keychain(store, salt, find_password_of(config, ask), cost_of(config))
-        self.local = LocalState(config.manifest_path(), config.journal_path())
+        self.local = LocalState(config.manifest_path(), config.journal_path(), config.remote_base_path)
         self.control = Control(
             store,
             names_of(config),
@@ -53,6 +53,7 @@ class Client:
             self.keys.unlock_old,
             str(self.local.manifest_path),
             lambda: self.keys.opened is not None,
+            self.keys.never_made,
         )
         self.threads = threads
 
@@ -71,7 +72,12 @@ class Client:
 
     def world(self, transfer: Transfer | None = None) -> World:
         return World(
-            self.control, self.config.mode, self.local.note_transaction, transfer or NoTransfer(), RENEW_SECONDS
+            self.control,
+            self.config.mode,
+            self.local.note_transaction,
+            self.local.note_discarded,
+            transfer or NoTransfer(),
+            RENEW_SECONDS,
         )
 
     def patience(self) -> Patience:
@@ -94,6 +100,7 @@ class Client:
     def check_password(self) -> None:
         """Raise WrongPassword before anything else is tried. No request for those who have given no password."""
         if self._has_password:
+            self.keys.look_again()
             self.keys.open()
 
     def unlock(self, *, create: bool, upgrade: bool = False) -> None:
@@ -105,7 +112,9 @@ class Client:
         used = self.config.words_used & {Word.ENCRYPT, Word.HASH_NAMES}
         if not used:
             self.check_password()
-        elif self.keys.open() is None and (Word.ENCRYPT in used or self._has_password):
+            return
+        self.keys.look_again()
+        if self.keys.open() is None and (Word.ENCRYPT in used or self._has_password):
             if create:
                 self.keys.create(lambda: self._repository_for_keys(upgrade))
             else:
@@ -122,11 +131,16 @@ class Client:
         self.require_password(ask=False)
 
     def unlock_for_reading(self, refs: Sequence[ObjectRef]) -> None:
-        """Open the keys that these objects need. Raises WrongPassword, PasswordMissing."""
+        """Open the keys that these objects need. Raises WrongPassword, PasswordMissing.
+
+        Without a key of rrbackup 1.0 beside the newer ones, nothing that it stored needs a password.
+        """
         if any(Word.ENCRYPT in ref.applied for ref in refs):
             self.keys.keyring()
         old = [ref for ref in refs if ref.format == format1.FORMAT]
-        if old and self.keys.open() is None and self.keys.old_key() is None and self.keys.has_old_salt():
+        if old and self.keys.keeps_old_key():
+            self.keys.open()
+        elif old and self.keys.old_key() is None and self.keys.has_old_salt():
             self.keys.prove_old(old[:_BEGINNINGS])
 
     def refuse_old(self) -> None:
@@ -156,8 +170,17 @@ class Client:
         if any(link.format != format1.FORMAT and refers_to_encrypted(link.diff) for link in links):
             return self.keys.keyring().repository  # another client has made them meanwhile, or they are missing
         if self.keys.old_key() is None:
-            self.keys.prove_old(list(islice(old_objects(links), _BEGINNINGS)))
+            self.prove_old(list(islice(old_objects(links), _BEGINNINGS)))
         return self.repository_of(links[0].head if links else None)
+
+    def prove_old(self, refs: Sequence[ObjectRef]) -> None:
+        """Like `Keychain.prove_old`. Raises ModeError where a file would have to be read and may not be."""
+        if refs and self.config.mode is Mode.WRITE_ONLY:
+            raise ModeError(
+                "this client is write-only: it may not read the file that would prove the password",
+                hint="upgrade with a client that may read",
+            )
+        self.keys.prove_old(refs)
 
     @property
     def _has_password(self) -> bool:

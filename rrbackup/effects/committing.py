@@ -1,21 +1,27 @@
 """Running a transaction: a backup's commit, or a collection of garbage, and what is remembered of it."""
 
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from rrbackup.effects.checkpoints import next_checkpoint, take_back
 from rrbackup.effects.client import Client
 from rrbackup.effects.coding import Coder
 from rrbackup.effects.opening import rules_of
+from rrbackup.effects.renewing import RENEW_SECONDS, Renewal
 from rrbackup.effects.runner import run
 from rrbackup.effects.settling import Rest, try_store
 from rrbackup.effects.transfer import BackupTransfer, Options, Source
 from rrbackup.errors import StalePlan, TransactionLost
-from rrbackup.events import OnEvent, Published
+from rrbackup.events import Notice, OnEvent, Published
 from rrbackup.pure import collection, commit
+from rrbackup.pure.adoption import Receipt, contents_of, with_known_sizes
+from rrbackup.pure.checkpoint import will_publish
 from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.manifest import fold_links, stamped
-from rrbackup.pure.model import Link, LocalManifest, VersionRef
+from rrbackup.pure.model import CheckpointRef, Link, LocalManifest, VersionRef
 from rrbackup.pure.outcomes import FileResult
 from rrbackup.pure.plan import BackupPlan, under
 
@@ -34,27 +40,56 @@ def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalMan
         raise StalePlan(
             "the plan was made against a commit that is no longer the newest", hint="make a new plan and run that"
         )
-    if plan.empty:
+    if plan.empty and not rest.held:
         client.local.save(manifest)
         return Committed()
     plan = under(plan, rules_of(client.config, client.keys.opened))
+    plan = evolve(plan, candidates=with_known_sizes(plan.candidates, rest.adopted))
     claim = try_store(client, rest.claim)
-    job = commit.Job(client.signature(), client.repository_of(rest.head), plan, claim, deletes=client.deletes)
-    world = client.world(_transfer(client, manifest, on_event))
+    repository = client.repository_of(rest.head)
+    job = commit.Job(client.signature(), repository, plan, claim, deletes=client.deletes, adopted=rest.adopted)
+    job = evolve(job, checkpoint=_checkpoint(client, plan, manifest, on_event))
+    world = client.world(_transfer(client, job, manifest, on_event))
     end = run(commit.begin(job), commit.next_effect, commit.advance, world)
     assert isinstance(end, commit.Ended)
+    if job.checkpoint is not None and end.ending.link is None and client.deletes:
+        take_back(client.control, job.checkpoint)
     return _concluded(client, end, plan, manifest, on_event)
 
 
-def _transfer(client: Client, manifest: LocalManifest, on_event: OnEvent) -> BackupTransfer:
+def _checkpoint(client: Client, plan: BackupPlan, manifest: LocalManifest, on_event: OnEvent) -> CheckpointRef | None:
+    """What the commit of this plan will name, where a checkpoint is due."""
+    if not will_publish(plan):
+        return None
+    rebuilt = client.local.load().manifest is None
+    return next_checkpoint(client.control, manifest, rebuilt=rebuilt, tell=lambda why: on_event(Notice(why)))
+
+
+@contextmanager
+def held_meanwhile(client: Client, rest: Rest) -> Iterator[Callable[[], Rest]]:
+    """Keep the claim of a rest alive that a recovery holds; the function gives the rest as it is then.
+
+    It raises TransactionLost if another client has taken the claim over.
+    """
+    with Renewal(client.control, rest.claim, RENEW_SECONDS if rest.held else None) as renewal:
+
+        def still() -> Rest:
+            if rest.held and renewal.lost:
+                raise _lost("nothing was published")
+            return evolve(rest, claim=renewal.claim)
+
+        yield still
+
+
+def _transfer(client: Client, job: commit.Job, manifest: LocalManifest, on_event: OnEvent) -> BackupTransfer:
     config = client.config
     coder = Coder(config.compress_level, client.keys.opened, config.chunk_size, secrets.token_bytes)
     return BackupTransfer(
         client.store,
         Source(config.base(), config.follow_symlinks),
-        catalogue(manifest.entries),
+        contents_of(job.adopted) | catalogue(manifest.entries),
         Options(coder, client.threads, config.s3.storage_class if config.s3 else None),
-        client.local.note_receipt,
+        lambda content, ref: client.local.note_receipt(Receipt(job.line, content.sha256, content.size, ref)),
         on_event,
     )
 

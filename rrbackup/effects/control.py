@@ -1,15 +1,18 @@
 """The metadata objects in the store: head and chain, claim, garbage list. Reads and writes them, decides nothing."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import evolve, frozen
 
-from rrbackup.effects.history import FETCH_THREADS, History
+from rrbackup.effects.checkpoints import read_reach, read_to_head, usable
+from rrbackup.effects.history import History
+from rrbackup.effects.key_listing import common_prefix, versions_of
 from rrbackup.effects.single_writer import SingleWriter
-from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, Store, list_exact
+from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, Store
+from rrbackup.effects.survey import Survey
 from rrbackup.errors import ConditionFailed, ConfigError, DamagedObject, ObjectMissing, OutcomeUnknown
 from rrbackup.pure import claims, format1, format2
+from rrbackup.pure.chain import set_aside_by
 from rrbackup.pure.format1_object import Unlock, is_format1, locked_old, read_metadata
 from rrbackup.pure.framing import PLAIN, Framing, is_encrypted
 from rrbackup.pure.manifest import standing
@@ -29,9 +32,9 @@ from rrbackup.pure.model import (
 from rrbackup.pure.names import is_file_key
 from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, Refused, Unclear, Wrote
 
-WALK_FROM = 1_000
-"""From so many keys on, a walk over all of their versions is tried before they are listed one by one."""
 APPEND_TRIES = 50
+
+_DAMAGED_LIST = "garbage_collect goes through everything, and begins a new list; find out who may write to the store"
 
 
 @frozen
@@ -42,13 +45,15 @@ class ObjectNames:
     claim: str = "gc_log"
     garbage: str = "garbage_objects"
     files: str = "files"
+    checkpoint: str = "manifest_checkpoint"
 
 
 class Control:
     """The metadata objects of one repository.
 
     `memory` names the file in which a known head was remembered. Where the claim object says that the store does not
-    honour conditions, `single_writer` is set and they are checked by reading instead.
+    honour conditions, `single_writer` is set and they are checked by reading instead. `has_keys` tells whether keys are
+    opened, `keyless` whether the repository has never had any.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Control:
         unlock_old: Unlock = locked_old,
         memory: str = "the local manifest",
         has_keys: Callable[[], bool] = lambda: False,
+        keyless: Callable[[], bool] = lambda: False,
     ) -> None:
         self.store = store
         self.names = names
@@ -66,7 +72,7 @@ class Control:
         self.single_writer = False
         self._unlock_old = unlock_old
         self._memory = memory
-        self._history = History(store, names.manifest, names.files, framing, unlock_old, has_keys)
+        self._history = History(store, names.manifest, names.files, framing, unlock_old, has_keys, keyless)
         self._head_encrypted = False
 
     # --- head and chain ----------------------------------------------------------------------------------------
@@ -91,12 +97,26 @@ class Control:
         self._head_encrypted = self._head_encrypted or any(link.encrypted for link in links)
         return links
 
+    def newest_first(self) -> Iterator[Link]:
+        """The diffs from the current head on, read as far as is asked. Raises like `read_chain`, at the gap."""
+        for link in self._history.newest_first():
+            self._head_encrypted = self._head_encrypted or link.encrypted
+            yield link
+
+    def survey(self, seen: HeadRef | None) -> Survey:
+        """All versions of the manifest object, judged; `seen` is the newest head that this client remembers."""
+        found = self._history.survey(seen, lambda link: usable(self, link, lambda _: None) is not None)
+        self._head_encrypted = self._head_encrypted or found.encrypted
+        return found
+
     def read_references(self) -> frozenset[VersionRef]:
         """All versions that any version of the manifest object refers to, in the chain or not.
 
-        Raises if a single one cannot be read: then nothing may be deleted.
+        What a diff refers to that is gone is known from a checkpoint above it. Raises if there is none, or if a version
+        that is there cannot be read and no repair has set it aside: then nothing may be deleted.
         """
-        return self._history.read_references()
+        listed = self._history.read_references(lambda: set_aside_by(read_reach(self).links))
+        return listed | read_to_head(self, lambda _: None).references()
 
     def check_may_publish(self) -> None:
         """Raise ConfigError where a diff would be stored with less encryption than the one before it."""
@@ -173,31 +193,48 @@ class Control:
     # --- garbage list --------------------------------------------------------------------------------------------
 
     def read_garbage(self) -> tuple[tuple[VersionRef, ...], str | None]:
-        """What the garbage list names, and its etag (None where there is no list)."""
+        """What the garbage list names, and its etag (None where there is no list). Raises DamagedObject."""
+        fetched = self._fetched_garbage()
+        return (self._decode_garbage(fetched.body), fetched.info.etag) if fetched else ((), None)
+
+    def _fetched_garbage(self) -> Fetched | None:
         try:
-            fetched = self.store.get(self.names.garbage)
+            return self.store.get(self.names.garbage)
         except ObjectMissing:
-            return (), None
-        return self._decode_garbage(fetched.body), fetched.info.etag
+            return None
 
     def _decode_garbage(self, body: bytes) -> tuple[VersionRef, ...]:
         name = self.names.garbage
-        if is_format1(body):
-            return format1.decode_garbage(read_metadata(body, self._unlock_old, name), name)
-        return format2.decode_garbage(body, name, self.framing.at(name))
+        try:
+            if is_format1(body):
+                return format1.decode_garbage(read_metadata(body, self._unlock_old, name), name)
+            return format2.decode_garbage(body, name, self.framing.at(name))
+        except DamagedObject as error:
+            error.hint = error.hint or _DAMAGED_LIST
+            raise
 
     def append_garbage(self, refs: tuple[VersionRef, ...]) -> None:
         """Add versions to the garbage list; nothing is lost when two clients append at once."""
-        self._edit_garbage(lambda listed: (*listed, *(ref for ref in refs if ref not in set(listed))))
+        self._edit_garbage(lambda listed: tuple(dict.fromkeys((*listed, *refs))))
 
     def forget_garbage(self, refs: frozenset[VersionRef]) -> None:
         """Take versions out of the garbage list; what others append meanwhile stays."""
         self._edit_garbage(lambda listed: tuple(ref for ref in listed if ref not in refs))
 
+    def _readable_garbage(self) -> tuple[tuple[VersionRef, ...] | None, str | None]:
+        """None for a list that somebody has damaged: another takes its place, its version stays in the store."""
+        fetched = self._fetched_garbage()
+        if fetched is None:
+            return (), None
+        try:
+            return self._decode_garbage(fetched.body), fetched.info.etag
+        except DamagedObject:
+            return None, fetched.info.etag
+
     def _edit_garbage(self, edit: Callable[[tuple[VersionRef, ...]], tuple[VersionRef, ...]]) -> None:
         for _ in range(APPEND_TRIES):
-            listed, etag = self.read_garbage()
-            edited = edit(listed)
+            listed, etag = self._readable_garbage()
+            edited = edit(listed or ())
             if edited == listed:
                 return
             condition: Condition = IfAbsent() if etag is None else IfMatch(etag)
@@ -215,29 +252,20 @@ class Control:
     # --- file objects ------------------------------------------------------------------------------------------
 
     def list_keys(self, keys: tuple[str, ...]) -> tuple[ListedVersion, ...]:
-        """The versions of exactly these keys.
-
-        Many are looked for in one walk over their common prefix first; what it does not show is asked for key by
-        key, as a walk of several pages is not complete on every server (docs/decisions.md, "Listings").
-        """
-        wanted = frozenset(keys)
-        walk = self.store.list_versions(_common_prefix(keys)) if len(wanted) > WALK_FROM else ()
-        found = [version for version in walk if version.key in wanted]
-        unseen = sorted(wanted.difference(version.key for version in found))
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
-            for versions in pool.map(lambda key: list(list_exact(self.store, key)), unseen):
-                found.extend(versions)
-        return tuple(found)
+        """The versions of exactly these keys."""
+        return versions_of(self.store, keys)
 
     def list_all(self) -> tuple[ListedVersion, ...]:
-        return tuple(self.store.list_versions(self.names.files + "/"))
+        """Every version of a file. A key that no file could have is not ours, and is passed over."""
+        versions = self.store.list_versions(self.names.files + "/")
+        return tuple(version for version in versions if is_file_key(self.names.files, version.key))
 
     def list_uploads(self, keys: tuple[str, ...] | None) -> tuple[UnfinishedUpload, ...]:
         """The unfinished uploads of exactly these keys, or of every file object."""
         if keys is None:
             return tuple(self.store.list_uploads(self.names.files + "/"))
         wanted = frozenset(keys)
-        return tuple(u for u in self.store.list_uploads(_common_prefix(keys)) if u.key in wanted)
+        return tuple(u for u in self.store.list_uploads(common_prefix(keys)) if u.key in wanted)
 
     def delete_versions(self, refs: tuple[VersionRef, ...]) -> None:
         """Raises DamagedObject, and deletes nothing, where something else than a version of a file is named."""
@@ -255,12 +283,6 @@ class Control:
     def abort_uploads(self, uploads: Iterable[UnfinishedUpload]) -> None:
         for upload in uploads:
             self.store.abort_upload(upload)
-
-
-def _common_prefix(keys: tuple[str, ...]) -> str:
-    first, last = min(keys), max(keys)
-    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[:length]
 
 
 def _condition(expect: Expect) -> Condition:

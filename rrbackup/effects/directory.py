@@ -11,7 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from rrbackup.effects.directory_files import locked, prune, remove, sync_folder, translated, volume_clock_ns, write_file
+from rrbackup.effects.directory_files import (
+    locked,
+    prune,
+    remove,
+    remove_upload,
+    sync_folder,
+    translated,
+    volume_clock_ns,
+    write_file,
+)
 from rrbackup.effects.directory_layout import (
     Folder,
     look,
@@ -125,7 +134,7 @@ class DirectoryStore:
         if name is None:
             return
         with translated(f"give up an upload of {upload.key}"), locked(volume.root):
-            remove(os.path.join(folder, name))
+            remove_upload(os.path.join(folder, name))
             prune(volume.root, folder)
 
     def _folder(self, key: str) -> tuple[Volume, bytes]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from time import time_ns
 
-from rrbackup.effects.directory_layout import NAME, Segment, is_leftover
+from rrbackup.effects.directory_layout import NAME, Segment, is_leftover, is_scratch
 from rrbackup.errors import AccessDenied, StoreError, StoreUnavailable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -117,17 +117,40 @@ def remove(path: bytes) -> None:
         os.unlink(path)
 
 
+def remove_upload(temporary: bytes) -> None:
+    """An unfinished upload with its metadata; these first, because only the upload itself is found again."""
+    remove(temporary + b"m")
+    remove(temporary)
+
+
 def volume_clock_ns(root: bytes) -> int:
-    """The clock of the volume, as it stamps a fresh file; on one that we may not write to, our own."""
+    """The clock of the volume, as it stamps a fresh file; on one that we may not write to, our own.
+
+    Where the volume can do it, that file never has a name, so that nothing is left of it if we are killed.
+    """
     try:
-        handle, name = tempfile.mkstemp(prefix=b"%t", dir=root)
+        with tempfile.TemporaryFile(prefix=b"%t", dir=root) as file:
+            return os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return time_ns()
-    try:
-        return os.fstat(handle).st_mtime_ns
-    finally:
-        os.close(handle)
-        remove(name)
+
+
+def clear_scratch(root: bytes) -> None:
+    """Remove what somebody left in the root who was killed there.
+
+    Nobody misses a file with which the clock was read, and everything else of that kind is made under the lock.
+    """
+    if any(map(is_scratch, os.listdir(root))):
+        with locked(root):
+            for name in filter(is_scratch, os.listdir(root)):
+                _clear(os.path.join(root, name))
+
+
+def _clear(path: bytes) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        remove(path)
 
 
 def keeps_names(root: bytes) -> bool:

@@ -30,6 +30,7 @@ MAX_PLAIN_SEGMENT = 200
 _RESERVED = re.compile(r"%[vdtmlnr]")
 _VERSION_FILE = re.compile(rb"%([vd])((\d+)-[0-9a-f]{8})")
 _UPLOAD_FILE = re.compile(rb"%t([0-9a-f]{16})")
+_SCRATCH = re.compile(rb"%t[0-9a-z_]{8}|%rrbackup[0-9a-f]{8}")
 _LEFTOVER = re.compile(rb"%name|%m\d+-[0-9a-f]{8}|%t[0-9a-f]{16}m")
 _VERSION_ID = re.compile(r"\d+-[0-9a-f]{8}", re.ASCII)
 _UPLOAD_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -107,6 +108,11 @@ def metadata_file(version_id: str) -> bytes:
 def is_leftover(name: bytes) -> bool:
     """Whether a file has no meaning without a version or an upload beside it."""
     return _LEFTOVER.fullmatch(name) is not None
+
+
+def is_scratch(name: bytes) -> bool:
+    """Whether a file in the root was made to try the volume, to read its clock, or to become the marker."""
+    return _SCRATCH.fullmatch(name) is not None
 
 
 def look(path: bytes) -> Folder:

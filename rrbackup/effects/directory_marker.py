@@ -6,7 +6,15 @@ import secrets
 
 from attrs import frozen
 
-from rrbackup.effects.directory_files import keeps_names, locked, make_folders, sync_folder, translated, write_file
+from rrbackup.effects.directory_files import (
+    clear_scratch,
+    keeps_names,
+    locked,
+    make_folders,
+    sync_folder,
+    translated,
+    write_file,
+)
 from rrbackup.effects.directory_layout import MARKER, path_of, segment
 from rrbackup.errors import StoreMissing, UnsupportedFormat
 
@@ -47,10 +55,11 @@ def open_volume(root: bytes) -> Volume:
 
 
 def create_volume(root: bytes) -> tuple[str, ...]:
-    """Make the folder a store unless it is one; says what was done."""
+    """Make the folder a store unless it is one; says what was done. What the killed left in its root is removed."""
     shown = os.fsdecode(root)
     with translated(f"prepare the store {shown}"):
         if _content(root) is not None:
+            clear_scratch(root)
             return ()
         os.makedirs(root, exist_ok=True)
         with locked(root):

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from attrs import frozen
 
-from rrbackup.effects.directory_files import locked, meaning, prune, remove, sync_folder, translated, write_file
+from rrbackup.effects.directory_files import locked, meaning, prune, remove_upload, sync_folder, translated, write_file
 from rrbackup.effects.directory_layout import Held, look, metadata_file
 from rrbackup.effects.directory_marker import Volume
 from rrbackup.effects.store import Condition, Stored
@@ -70,7 +70,7 @@ class Upload:
     def discard(self) -> None:
         """A failure here must not hide the failure that led here; recovery finds what is left."""
         with suppress(OSError), locked(self.volume.root):
-            remove(self.temporary)
+            remove_upload(self.temporary)
             prune(self.volume.root, self.folder)
 
     @contextmanager

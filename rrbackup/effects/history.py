@@ -4,16 +4,20 @@ The rule decided here: which format a diff has is known from its own header. Dif
 they are read all at once, in the store's order; the first diff of format 2 on top names the newest of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from rrbackup.effects.ahead import Ahead
+from rrbackup.effects.references import read_references
 from rrbackup.effects.store import Fetched, Store, list_exact
-from rrbackup.errors import DamagedChain, HeadDeleted, ObjectMissing
+from rrbackup.effects.survey import Reading, Survey, pointing_to_repair, survey
+from rrbackup.errors import DamagedChain, DamagedObject, HeadDeleted, ObjectMissing
 from rrbackup.pure import chain, format1, format2
 from rrbackup.pure.format1 import FoundDiff
 from rrbackup.pure.format1_object import Unlock, is_format1, read_metadata
 from rrbackup.pure.framing import Framing, is_encrypted
 from rrbackup.pure.model import Diff, HeadRef, Link, VersionId, VersionRef, Word
+from rrbackup.pure.soundness import FINDINGS, Resumes
 
 PREFETCH_FROM = 4
 """From so many diffs on, listing and fetching side by side beats following parents one by one."""
@@ -23,11 +27,18 @@ FETCH_THREADS = 16
 class History:
     """Reads the manifest object `name`; `files` is the configured beginning of file keys.
 
-    `has_keys` tells whether this client has opened keys of the repository.
+    `has_keys` tells whether this client has opened keys of the repository, `keyless` whether there have never been any.
     """
 
     def __init__(
-        self, store: Store, name: str, files: str, framing: Framing, unlock_old: Unlock, has_keys: Callable[[], bool]
+        self,
+        store: Store,
+        name: str,
+        files: str,
+        framing: Framing,
+        unlock_old: Unlock,
+        has_keys: Callable[[], bool],
+        keyless: Callable[[], bool],
     ) -> None:
         self._store = store
         self._name = name
@@ -35,6 +46,8 @@ class History:
         self._framing = framing.at(name)
         self._has_keys = has_keys
         self._unlock_old = unlock_old
+        self._last: HeadRef | None = None
+        self._reading = Reading(self._link, self._old, self._framing.unlock, self._encrypts, keyless)
 
     def _encrypts(self) -> bool:
         return Word.ENCRYPT in self._framing.words or self._has_keys()
@@ -47,6 +60,11 @@ class History:
         Raises HeadDeleted if there are versions below a delete marker, and DamagedChain where this client has keys, and
         the head is not encrypted although a diff before it is.
         """
+        with pointing_to_repair():
+            self._last = self._read_head(known)
+        return self._last
+
+    def _read_head(self, known: HeadRef | None) -> HeadRef | None:
         try:
             if known is not None and self._store.head(self._name).version_id == known.version_id:
                 return known
@@ -63,16 +81,68 @@ class History:
     def read_chain(self, after: int) -> tuple[Link, ...]:
         """The diffs from the current head back to, and without, sequence `after`, newest first.
 
-        Raises DamagedChain, DamagedObject or ObjectMissing if it has a gap.
+        Raises DamagedChain, DamagedObject or ObjectMissing if it has a gap, TransactionLost where a repair has gone
+        back behind `after`, or behind the head that was read last.
         """
-        newest = self._newest()
-        if newest is None:
-            return ()
-        head, links = newest
-        found = chain.walk(head.version_id, after, self._fetcher(head, links, after))
-        if after == 0 and self._encrypts() and not head.encrypted:
-            self._check_not_replaced(found)
+        with pointing_to_repair():
+            newest = self._newest()
+            if newest is None:
+                return ()
+            head, links = newest
+            found = chain.walk(head.version_id, after, self._fetcher(head, links, after))
+            if after == 0 and self._encrypts() and not head.encrypted:
+                self._check_not_replaced(found)
+        if not found:
+            chain.check_not_set_back(head.head, after, self._last)
         return found
+
+    def newest_first(self) -> Iterator[Link]:
+        """The chain from the current head on, each link checked against the one above it, read as far as is asked.
+
+        Raises like `read_chain`, when it comes to the gap.
+        """
+        with pointing_to_repair():
+            newest = self._newest()
+            if newest is None:
+                return
+            head, links = newest
+            descending = chain.descend(head.version_id, self._fetcher_ahead(head, links))
+            if self._encrypts() and not head.encrypted:
+                descending = self._not_replaced(descending)
+            yield from descending
+
+    def _not_replaced(self, descending: Iterator[Link]) -> Iterator[Link]:
+        """The same, once all that can be read of it was checked."""
+        links: list[Link] = []
+        try:
+            links.extend(descending)  # what came before a break stays
+            self._check_not_replaced(tuple(links))
+        except (*FINDINGS, ObjectMissing):
+            if links:
+                self._check_not_replaced(tuple(links))
+            yield from links
+            raise
+        yield from links
+
+    def _fetcher_ahead(self, head: Link, links: dict[VersionId, Link]) -> Callable[[VersionId], Link]:
+        listed = (version.version_id for version in list_exact(self._store, self._name) if not version.marker)
+        others = (version_id for version_id in listed if version_id != head.version_id)
+        few = head.diff.sequence <= PREFETCH_FROM
+        ahead = Ahead(() if few else others, self._fetch_all)
+
+        def fetch(version_id: VersionId) -> Link:
+            if version_id not in links:
+                found = ahead.get(version_id)
+                links.update(
+                    self._old_chain(version_id, {}) if is_format1(found.body) else {version_id: self._link(found)}
+                )
+            return links[version_id]
+
+        return fetch
+
+    def _fetch_all(self, version_ids: Sequence[VersionId]) -> list[Fetched]:
+        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+            return list(pool.map(self._fetch, version_ids))
 
     def _check_plain(self, head: Link, known: HeadRef | None) -> None:
         """Whether a head that is not encrypted was put on top of encrypted diffs, for a client that has keys."""
@@ -83,25 +153,36 @@ class History:
             chain.check_encryption(head, below.info.version_id, is_encrypted(below.body))
 
     def _check_not_replaced(self, links: tuple[Link, ...]) -> None:
-        """For a client that has keys: was the whole chain put in place of an encrypted one?"""
-        known = {link.version_id for link in links}
-        for version_id in self._listed():
-            if version_id not in known and is_encrypted(self._fetch(version_id).body):
+        """For a client that has keys: was the whole chain put in place of an encrypted one?
+
+        What is listed above its head was written after that was read, and replaces nothing.
+        """
+        known, set_aside = {link.version_id for link in links}, chain.set_aside_by(links)
+        for version_id in self._listed_from(links[0].version_id):
+            if version_id in known or not is_encrypted((found := self._fetch(version_id)).body):
+                continue
+            if version_id not in set_aside or self._opens(found):
                 chain.check_encryption(links[0], version_id, True)
 
-    def read_references(self) -> frozenset[VersionRef]:
+    def _opens(self, fetched: Fetched) -> bool:
+        """Whether something that says it is an encrypted diff is one. Raises what is wrong with the keys."""
+        try:
+            self._old(fetched) if is_format1(fetched.body) else self._diff(fetched)
+        except DamagedObject:
+            return False
+        return True
+
+    def read_references(self, set_aside: Callable[[], frozenset[VersionId]]) -> frozenset[VersionRef]:
         """All versions that any version of the manifest object refers to, in the chain or not.
 
-        Raises if a single one cannot be read: then nothing may be deleted.
+        Raises if a single one cannot be read that is not `set_aside` by a repair: then nothing may be deleted.
         """
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
-            found = pool.map(self._references, self._listed())
-            return frozenset(ref for refs in found for ref in refs)
+        with pointing_to_repair():
+            return read_references(self._listed(), self._fetch, self._reading, set_aside)
 
-    def _references(self, version_id: VersionId) -> frozenset[VersionRef]:
-        fetched = self._fetch(version_id)
-        changes = self._old(fetched).changes if is_format1(fetched.body) else self._diff(fetched).changes
-        return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)
+    def survey(self, seen: HeadRef | None, resumes: Resumes) -> Survey:
+        """All versions, judged; `seen` is the newest head that this client remembers; see `soundness` for `resumes`."""
+        return survey(self._store, self._name, self._reading, seen, resumes)
 
     def _never_written(self) -> bool:
         """Nothing at the manifest object is not the same as an empty repository. Raises HeadDeleted."""
@@ -128,12 +209,7 @@ class History:
         if not is_format1(fetched.body):
             link = self._link(fetched)
             return link, {link.version_id: link}
-        links = self._old_chain({fetched.info.version_id: fetched})
-        if fetched.info.version_id not in links:
-            raise DamagedChain(
-                f"{self._store.describe()} does not list the current version of {self._name}",
-                hint="run again: somebody may have written or deleted it meanwhile",
-            )
+        links = self._old_chain(fetched.info.version_id, {fetched.info.version_id: fetched})
         return links[fetched.info.version_id], links
 
     def _fetcher(self, head: Link, links: dict[VersionId, Link], after: int) -> Callable[[VersionId], Link]:
@@ -145,7 +221,9 @@ class History:
         def fetch(version_id: VersionId) -> Link:
             if version_id not in links:
                 found = fetched.get(version_id) or self._fetch(version_id)
-                links.update(self._old_chain(fetched) if is_format1(found.body) else {version_id: self._link(found)})
+                links.update(
+                    self._old_chain(version_id, fetched) if is_format1(found.body) else {version_id: self._link(found)}
+                )
             return links[version_id]
 
         return fetch
@@ -155,12 +233,20 @@ class History:
         with ThreadPoolExecutor(FETCH_THREADS) as pool:
             yield from pool.map(self._fetch, self._listed(count + 1)[1:])
 
-    def _old_chain(self, fetched: Mapping[VersionId, Fetched]) -> dict[VersionId, Link]:
-        """The diffs of rrbackup 1.0. Raises OldClientWrote where one lies above a diff of format 2."""
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
-            found = list(
-                pool.map(lambda version_id: fetched.get(version_id) or self._fetch(version_id), self._listed())
+    def _old_chain(self, newest: VersionId, fetched: Mapping[VersionId, Fetched]) -> dict[VersionId, Link]:
+        """The diffs of rrbackup 1.0 from `newest` down: what lies above may have been set aside.
+
+        Raises OldClientWrote where one of this version lies below.
+        """
+        listed = self._listed()
+        if newest not in listed:
+            raise DamagedChain(
+                f"{self._store.describe()} does not list the version {newest} of {self._name}",
+                hint="run again: somebody may have written or deleted it meanwhile",
             )
+        below = listed[listed.index(newest) :]
+        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+            found = list(pool.map(lambda version_id: fetched.get(version_id) or self._fetch(version_id), below))
         format1.check_formats([(fetched.info.version_id, _format_of(fetched)) for fetched in found])
         old = [self._old(fetched) for fetched in found if _format_of(fetched) == format1.FORMAT]
         return {link.version_id: link for link in format1.chain(old)}
@@ -176,6 +262,11 @@ class History:
             if len(wanted) == at_most:
                 break
         return wanted
+
+    def _listed_from(self, head: VersionId) -> list[VersionId]:
+        """What was there when `head` was the newest version; all that there is if it is gone."""
+        listed = self._listed()
+        return listed[listed.index(head) :] if head in listed else listed
 
     def _fetch(self, version_id: VersionId) -> Fetched:
         try:

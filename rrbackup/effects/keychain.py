@@ -1,6 +1,7 @@
 """The keys of one client, opened when they are first needed, and kept.
 
-The rule decided here: nothing is asked for, fetched or derived twice, and a password is checked before it is used. What
+The rule decided here: nothing is asked for, fetched or derived twice, and a password is checked before it is used. That
+there are no keys yet holds for one command only, and is looked at again before anybody is accused. What
 rrbackup 1.0 encrypted opens with the key that its own header describes, or with the one that was kept in the salt
 object when the repository was continued.
 """
@@ -27,7 +28,7 @@ from rrbackup.pure.format1_object import Pull, read_file
 from rrbackup.pure.framing import is_encrypted
 from rrbackup.pure.keys import Keyring
 from rrbackup.pure.model import ObjectRef, RepositoryId
-from rrbackup.pure.salt_record import MODERATE, Cost, Kdf, is_old_salt
+from rrbackup.pure.salt_record import MODERATE, Cost, Kdf, is_old_salt, read_record
 from rrbackup.pure.secretstream import State, init_pull, pull
 
 FindPassword = Callable[[bool], str | None]
@@ -76,11 +77,22 @@ class Keychain:
         """The keys. Raises WrongPassword, DamagedObject where there are none, UpgradeNeeded for those of 1.0."""
         with self._lock:
             if self.open() is None:
-                self._looked = False  # another client may have made them meanwhile
+                self.look_again()
+            if self.has_old_salt():
+                raise upgrade_needed(self._store.describe())
             found = self.open()
         if found is None:
-            raise self._no_keys()
+            raise self.missing()
         return found
+
+    def never_made(self) -> bool:
+        """Whether there is no trace of a salt object, not even a deleted one."""
+        return not any(True for _ in list_exact(self._store, self._name))
+
+    def look_again(self) -> None:
+        """Where no keys were found, another client may have made some since."""
+        with self._lock:
+            self._looked = self._keyring is not None
 
     def open(self) -> Keyring | None:
         """The keys; None where there is no salt object, or only that of rrbackup 1.0. Raises WrongPassword."""
@@ -92,9 +104,9 @@ class Keychain:
     def create(self, repository: Callable[[], RepositoryId]) -> Keyring:
         """The keys, made for `repository` where there are none. Raises UpgradeNeeded where 1.0 has left a salt."""
         with self._lock:
+            if self.has_old_salt():
+                raise upgrade_needed(self._store.describe())
             if self.open() is None:
-                if self._salt() is not None:
-                    raise self._no_keys()
                 self._keyring = self._created(repository())
             return self.keyring()
 
@@ -121,21 +133,11 @@ class Keychain:
             self._looked = False
 
     def _salt(self) -> bytes | None:
-        if not self._looked:
-            self._body = self._fetched()
-            self._looked = True
-        return self._body
-
-    def _fetched(self) -> bytes | None:
-        try:
-            return self._store.get(self._name).body
-        except ObjectMissing:
-            return None
-
-    def _no_keys(self) -> RepositoryError:
-        if self._salt() is None:
-            return self.missing()
-        return self._replaced() if self._had_keys() else upgrade_needed(self._store.describe())
+        with self._lock:
+            if not self._looked:
+                found = keys.current_salt(self._store, self._name)
+                self._body, self._looked = found.body if found else None, True
+            return self._body
 
     def _had_keys(self) -> bool:
         """Whether any version of the salt object holds keys of this version."""
@@ -257,14 +259,31 @@ class Keychain:
         return next(iter(proven), None)
 
     def has_old_salt(self) -> bool:
-        """Raises DamagedObject where a bare salt was put in place of keys of this version."""
+        """Whether the salt object is that of 1.0. Raises DamagedObject where that was put in place of newer keys."""
         with self._lock:
-            body = self._salt()
-        if body is None or not is_old_salt(body):
+            if not self._is_bare():
+                return False
+            if not self._had_keys():
+                return True
+            self.look_again()  # they may be newer than the salt that was seen
+            if self._is_bare():
+                raise self._replaced()
             return False
-        if self._had_keys():
-            raise self._replaced()
-        return True
+
+    def _is_bare(self) -> bool:
+        return self._keyring is None and (body := self._salt()) is not None and is_old_salt(body)
+
+    def keeps_old_key(self) -> bool:
+        """Whether the salt object says, without the password, that it keeps a key of what 1.0 encrypted.
+
+        True also for one that cannot be read: opening it says why.
+        """
+        if (body := self._salt()) is None or is_old_salt(body):
+            return False
+        try:
+            return read_record(body, self._where).format1 is not None
+        except (DamagedObject, UnsupportedFormat):
+            return True
 
     def upgrade(self, repository: RepositoryId) -> Keyring:
         """Make keys in place of the salt of 1.0, and keep with them the key that opened what 1.0 encrypted."""

@@ -103,10 +103,13 @@ class Journal:
 
     def append(self, line: bytes, *, sync: bool) -> None:
         """Append one line (without its newline); with `sync` it is on the disk when this returns."""
-        if b"\n" in line:
-            raise UsageError("a journal line cannot contain a newline")
+        self.append_all((line,), sync=sync)
+
+    def append_all(self, lines: Iterable[bytes], *, sync: bool) -> None:
+        """Append lines like `append`; after a crash those at the end may be missing."""
+        data = b"".join(map(_ended, lines))
         with self._lock, _naming("write", self._path):
-            self._append_whole(line + b"\n")
+            self._append_whole(data)
             if sync:
                 os.fsync(self._file.fileno())
 
@@ -129,6 +132,12 @@ class Journal:
         with _naming("delete", self._path):
             self._path.unlink(missing_ok=True)
             _sync_folder(self._path)
+
+
+def _ended(line: bytes) -> bytes:
+    if b"\n" in line:
+        raise UsageError("a journal line cannot contain a newline")
+    return line + b"\n"
 
 
 def read_journal(path: Path) -> tuple[bytes, ...]:

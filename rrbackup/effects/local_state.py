@@ -4,14 +4,15 @@ Neither is ever the truth: a manifest that is missing or damaged is rebuilt from
 uploads, not safety.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from attrs import frozen
 
 from rrbackup.effects.local_files import Journal, read_journal, write_atomically
 from rrbackup.errors import LocalStateError
-from rrbackup.pure import format2
-from rrbackup.pure.format2 import JournalContent
+from rrbackup.pure import format2, journal_format
+from rrbackup.pure.adoption import JournalContent, Receipt
 from rrbackup.pure.model import HeadRef, LocalManifest, TransactionId, VersionRef
 
 _MAX_FIRST_LINE = 1 << 16
@@ -26,11 +27,12 @@ class Remembered:
 
 
 class LocalState:
-    """The local files of one client, used under the local lock."""
+    """The local files of one client, used under the local lock. `files` is the configured beginning of file keys."""
 
-    def __init__(self, manifest_path: Path, journal_path: Path) -> None:
+    def __init__(self, manifest_path: Path, journal_path: Path, files: str) -> None:
         self.manifest_path = manifest_path
         self._journal_path = journal_path
+        self._files = files
         self._journal: Journal | None = None
         self._remembered: Remembered | None = None
 
@@ -82,14 +84,18 @@ class LocalState:
 
     def journal(self) -> JournalContent:
         """What an earlier run left behind."""
-        return format2.decode_journal(read_journal(self._journal_path))
+        return journal_format.decode_journal(read_journal(self._journal_path)).of_files(self._files)
 
     def note_transaction(self, transaction: TransactionId) -> None:
         """Durable before the claim is sent: this is how a crashed claim is recognised as our own."""
-        self._opened().append(format2.encode_journal_start(transaction), sync=True)
+        self._opened().append(journal_format.encode_transaction(transaction), sync=True)
 
-    def note_receipt(self, ref: VersionRef) -> None:
-        self._opened().append(format2.encode_receipt(ref), sync=False)
+    def note_receipt(self, receipt: Receipt) -> None:
+        self._opened().append(journal_format.encode_receipt(receipt), sync=False)
+
+    def note_discarded(self, refs: Iterable[VersionRef]) -> None:
+        """Durable before the deletion is sent: what may be deleted yet must never be adopted."""
+        self._opened().append_all(map(journal_format.encode_discarded, refs), sync=True)
 
     def _opened(self) -> Journal:
         if self._journal is None:

@@ -50,6 +50,7 @@ def names_of(config: Config) -> ObjectNames:
         claim=config.remote_gc_log_file,
         garbage=config.remote_garbage_object_log_file,
         files=config.remote_base_path,
+        checkpoint=config.remote_checkpoint_file,
     )
 
 

@@ -2,6 +2,7 @@
 
 from attrs import frozen
 
+from rrbackup.effects.checkpoints import check_against, read_to_head
 from rrbackup.effects.client import Client
 from rrbackup.effects.filesystem import ScanOptions, scan
 from rrbackup.effects.opening import rules_of
@@ -33,6 +34,7 @@ def manifest_at(client: Client, head: HeadRef | None, on_event: OnEvent) -> Loca
     if not links:
         raise went_back(known, None, name)
     check_follows(known, links[-1], name)
+    check_against(client.control, remembered, links)
     return fold_links(remembered, links)
 
 
@@ -40,7 +42,7 @@ def _rebuilt(client: Client, head: HeadRef | None, on_event: OnEvent) -> LocalMa
     if head is None:
         return LocalManifest(None)
     on_event(Notice(f"{client.local.load().why_not}; it is rebuilt from the store"))
-    return fold_links(LocalManifest(None), client.control.read_chain(0))
+    return read_to_head(client.control, lambda why: on_event(Notice(why))).manifest()
 
 
 @frozen

@@ -6,13 +6,13 @@ Everything written is an idle record, so that whatever happens, what stays behin
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from threading import Barrier
 
 from attrs import field, frozen
 
 from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, Stored
+from rrbackup.effects.workers import workers
 from rrbackup.errors import ConditionFailed, StoreError
 from rrbackup.pure.model import VersionId
 
@@ -56,7 +56,7 @@ class _Trial:
             start.wait(_PATIENCE_S)
             return self._write(serial, condition)
 
-        with ThreadPoolExecutor(_RACERS) as pool:
+        with workers(_RACERS) as pool:
             answers = list(pool.map(racer, islice(self.serials, _RACERS)))
         return [stored for stored in answers if stored is not None]
 

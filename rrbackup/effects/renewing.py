@@ -6,7 +6,7 @@ publishes. Here it finds out earlier, and stops uploading.
 
 from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rrbackup.effects.control import Control
 from rrbackup.errors import RRBackupError
@@ -16,6 +16,12 @@ from rrbackup.pure.steps import Wrote, expecting
 
 RENEW_SECONDS = 300.0
 """A third of what a client of the same host waits for."""
+
+
+class Lost(Protocol):
+    """Whether the claim has been lost, so that further uploads are for nothing; `look` reads it anew."""
+
+    def __call__(self, *, look: bool = False) -> bool: ...
 
 
 def renewed(control: Control, seen: SeenClaim) -> SeenClaim:
@@ -28,7 +34,10 @@ def renewed(control: Control, seen: SeenClaim) -> SeenClaim:
 
 
 class Renewal:
-    """Renews `claim` every `seconds` from a thread of its own, from entering to leaving; None never does."""
+    """Renews `claim` every `seconds` from a thread of its own, from entering to leaving; None never does.
+
+    Leaving waits for a renewal under way, except on an interruption: whatever that renewal writes is conditional.
+    """
 
     def __init__(self, control: Control, claim: SeenClaim, seconds: float | None) -> None:
         self.claim = claim
@@ -40,9 +49,25 @@ class Renewal:
 
     @property
     def lost(self) -> bool:
-        """Whether another client has taken the claim over."""
-        record = self.claim.open
-        return record is None or record.transaction != self._transaction
+        """Whether another client has taken the claim over, as far as is known."""
+        return self._is_anothers(self.claim)
+
+    def is_lost(self, *, look: bool = False) -> bool:
+        """Like `lost`; with `look`, the claim is read first: something went wrong that a take-over would explain."""
+        return self.lost or (look and self._look())
+
+    def _look(self) -> bool:
+        try:
+            seen = self._control.read_claim()
+        except RRBackupError:
+            return False  # what went wrong first says more
+        if self._is_anothers(seen):
+            self.claim = seen
+            return True
+        return False  # not kept: what a renewal has seen meanwhile may be newer
+
+    def _is_anothers(self, seen: SeenClaim) -> bool:
+        return seen.open is None or seen.open.transaction != self._transaction
 
     def __enter__(self) -> Self:
         if self._seconds is not None:
@@ -53,7 +78,8 @@ class Renewal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        if self._seconds is not None:
+        interrupted = error is not None and not isinstance(error, Exception)
+        if self._seconds is not None and not interrupted:
             self._thread.join()
 
     def _keep(self) -> None:

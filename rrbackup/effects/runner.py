@@ -12,9 +12,10 @@ from typing import Protocol, TypeVar
 from attrs import field, frozen
 
 from rrbackup.effects.control import Control
+from rrbackup.effects.renewing import Lost as Lost
 from rrbackup.effects.renewing import Renewal
 from rrbackup.errors import ModeError, StoreUnavailable
-from rrbackup.pure.model import ClaimState, Mode, TransactionId
+from rrbackup.pure.model import ClaimState, Mode, TransactionId, VersionRef
 from rrbackup.pure.outcomes import FileResult
 from rrbackup.pure.plan import Candidate
 from rrbackup.pure.steps import (
@@ -40,21 +41,19 @@ from rrbackup.pure.steps import (
     ReadHead,
     ReadReferences,
     ReferencesSeen,
+    Refused,
     Results,
     Unclear,
     Upload,
     UploadsSeen,
     VersionsSeen,
     WriteClaim,
+    Wrote,
     allowed,
 )
 
 UNCLEAR_LIMIT = 5
 """So many writes in a row without an answer, and the store counts as out of reach."""
-
-
-Lost = Callable[[], bool]
-"""Whether the claim has been lost, so that further uploads are for nothing."""
 
 
 class Transfer(Protocol):
@@ -78,11 +77,13 @@ class NoTransfer:
 @frozen
 class World:
     """What effects act upon. `before_claim` writes a transaction down locally before its claim is sent, so that
-    a claim found later is recognised as our own. `renew_seconds`: how often a claim is renewed; None is never."""
+    a claim found later is recognised as our own; `before_discard` does so with versions before they are deleted or
+    given to the garbage list. `renew_seconds`: how often a claim is renewed; None is never."""
 
     control: Control
     mode: Mode
     before_claim: Callable[[TransactionId], None] = lambda transaction: None
+    before_discard: Callable[[tuple[VersionRef, ...]], None] = lambda refs: None
     transfer: Transfer = field(factory=NoTransfer)
     renew_seconds: float | None = None
 
@@ -96,6 +97,8 @@ def perform(effect: Effect, world: World) -> Outcome:
         )
     if isinstance(effect, WriteClaim) and effect.record.state is ClaimState.OPEN:
         world.before_claim(effect.record.transaction)
+    if isinstance(effect, DeleteVersions | AppendGarbage):
+        world.before_discard(effect.refs)
     return _perform(effect, world)
 
 
@@ -120,7 +123,7 @@ def _perform(effect: Effect, world: World) -> Outcome:
             return Results(transfer.inspect(candidates))
         case Upload(candidates, claim):
             with Renewal(world.control, claim, world.renew_seconds) as renewal:
-                results = transfer.upload(candidates, lambda: renewal.lost)
+                results = transfer.upload(candidates, renewal.is_lost)
             return Results(results, renewal.claim)
         case ListKeys(keys):
             return VersionsSeen(control.list_keys(keys))
@@ -153,7 +156,7 @@ def run(
     unclear = 0
     while (effect := next_effect(state)) is not None:
         outcome = perform(effect, world)
-        unclear = unclear + 1 if isinstance(outcome, Unclear) else 0
+        unclear = _unclear_in_a_row(unclear, outcome)
         if unclear > UNCLEAR_LIMIT:
             raise StoreUnavailable(
                 f"{world.control.store.describe()} did not answer {unclear} writes in a row",
@@ -162,3 +165,14 @@ def run(
         observe(effect, outcome)
         state = advance(state, outcome)
     return state
+
+
+def _unclear_in_a_row(before: int, outcome: Outcome) -> int:
+    """Only the answer to a write ends the row: machines read between two attempts."""
+    match outcome:
+        case Unclear():
+            return before + 1
+        case Wrote() | Refused():
+            return 0
+        case _:
+            return before

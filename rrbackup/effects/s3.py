@@ -10,12 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from rrbackup.effects import s3_answers
+from rrbackup.effects.s3_body import Download, read_whole
 from rrbackup.effects.s3_client import Clients, S3Options, connect
 from rrbackup.effects.s3_delete import Deletion
 from rrbackup.effects.s3_errors import Asked, code_of, translated
 from rrbackup.effects.s3_upload import Upload
 from rrbackup.effects.store import Condition, Fetched, ObjectInfo, Stored, UnfinishedUpload
-from rrbackup.effects.store_rules import ALWAYS, MIB, check_key, check_metadata, normal_prefix
+from rrbackup.effects.store_rules import ALWAYS, check_key, check_metadata, normal_prefix
 from rrbackup.errors import StoreUnavailable, UsageError
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
 
@@ -66,23 +67,27 @@ class S3Store:
     def get(self, key: str, version_id: VersionId | None = None) -> Fetched:
         asked = self._asked("read", key, _reading(version_id), version_id)
         request = partial(self._clients.patient.get_object, Bucket=self._bucket, Key=self._prefix + key)
-        with translated(asked):
+
+        def fetch() -> Fetched:
             answer = request() if version_id is None else request(VersionId=version_id)
-        with closing(answer["Body"]) as body, translated(asked):
-            content = body.read()
-        return Fetched(s3_answers.info(answer, asked.place), content)
+            with closing(answer["Body"]) as body:
+                return Fetched(s3_answers.info(answer, asked.place), body.read())
+
+        return read_whole(self._clients.back_off, asked, fetch)
 
     @contextmanager
     def read(
         self, key: str, version_id: VersionId, start: int = 0, length: int | None = None
     ) -> Iterator[Iterator[bytes]]:
         asked = self._asked("read", key, _reading(version_id), version_id)
-        body = self._open(asked, key, version_id, _range(start, length)) if length != 0 else None
-        if body is None:
-            yield iter(())
-            return
-        with closing(body):
-            yield _stream(body, asked)
+        end = None if length is None else start + length
+
+        def open_at(delivered: int) -> "StreamingBody | None":
+            begin = start + delivered
+            return None if begin == end else self._open(asked, key, version_id, _range(begin, end))
+
+        with closing(Download(open_at, asked, self._clients.back_off)) as download:
+            yield download.chunks()
 
     def put(
         self,
@@ -182,19 +187,10 @@ def _each(pages: Iterable[T], asked: Asked) -> Iterator[T]:
         yield page
 
 
-def _stream(body: "StreamingBody", asked: Asked) -> Iterator[bytes]:
-    while True:
-        with translated(asked):
-            chunk = body.read(MIB)
-        if not chunk:
-            return
-        yield chunk
-
-
-def _range(start: int, length: int | None) -> str:
-    if length is None:
+def _range(start: int, end: int | None) -> str:
+    if end is None:
         return f"bytes={start}-" if start else ""
-    return f"bytes={start}-{start + length - 1}"
+    return f"bytes={start}-{end - 1}"
 
 
 def _reading(version_id: VersionId | None) -> str:

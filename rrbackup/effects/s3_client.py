@@ -1,20 +1,21 @@
 """How to reach a bucket: the options, and the boto3 clients made from them.
 
-There are two clients because of retries. A conditional write must be sent once only: if the client library
-repeats one whose answer was lost, the store refuses the repetition and a success looks like a failure.
-Everything else is repeated up to ten times.
+There are two clients because of repetitions. A conditional write must be sent once only: if one whose answer was lost
+is repeated, the store refuses the repetition and a success looks like a failure. Everything else is repeated up to
+ten times. Both keep one pace (`back_off`); boto3 itself repeats nothing.
 """
 
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from rrbackup.effects.back_off import ATTEMPTS, BackOff
+
 if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_s3.client import S3Client
 
 _TIMEOUT_S = 60
-_ATTEMPTS = 10
 _RACERS = 4
 
 
@@ -41,6 +42,7 @@ class Clients:
 
     patient: "S3Client" = field(repr=False)
     once: "S3Client" = field(repr=False)
+    back_off: BackOff = field(repr=False)
 
 
 def connect(options: S3Options) -> Clients:
@@ -54,17 +56,21 @@ def connect(options: S3Options) -> Clients:
         profile_name=options.profile,
     )
 
+    back_off = BackOff()
+
     def client(attempts: int) -> "S3Client":
-        return session.client("s3", endpoint_url=options.endpoint, config=_config(options, attempts))
+        made = session.client("s3", endpoint_url=options.endpoint, config=_config(options))
+        back_off.attach(made, attempts)
+        return made
 
-    return Clients(patient=client(_ATTEMPTS), once=client(1))
+    return Clients(patient=client(ATTEMPTS), once=client(1), back_off=back_off)
 
 
-def _config(options: S3Options, attempts: int) -> "Config":
+def _config(options: S3Options) -> "Config":
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": attempts},
+        retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=max(options.threads, _RACERS),
         connect_timeout=_TIMEOUT_S,
         read_timeout=_TIMEOUT_S,

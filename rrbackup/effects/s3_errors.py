@@ -1,12 +1,13 @@
 """What an S3 store's refusal means: every exception of boto3 becomes one of `rrbackup.errors`.
 
 The rule for lost answers: a write that may have reached the store has an unknown outcome; everything else that
-failed for a passing reason, after the client's own retries, means that the store is unavailable.
+failed for a passing reason, after it was repeated, means that the store is unavailable.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
+from typing import Any
 
 from attrs import frozen
 
@@ -22,19 +23,35 @@ from rrbackup.errors import (
     UsageError,
 )
 
-_CREDENTIALS = frozenset(
+_EXPIRED = "The session token has expired; get a new one."
+_CREDENTIALS: Mapping[str, str] = {
+    "AllAccessDisabled": "The store has shut this bucket or account off; ask its operator.",
+    "ExpiredToken": _EXPIRED,
+    "InvalidAccessKeyId": "The store does not know this access key; correct access_key, or where boto3 finds it.",
+    "InvalidToken": "The session token does not belong to this access key.",
+    "SignatureDoesNotMatch": "Correct secret_key: it is not the one of this access key. If it is, something between "
+    "here and the store changes requests.",
+    "TokenRefreshRequired": _EXPIRED,
+}
+_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+_READING = frozenset({"s3:GetObject", "s3:GetObjectVersion"})
+_THROTTLING = frozenset(
     {
-        "AccessDenied",
-        "AllAccessDisabled",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
+        "BandwidthLimitExceeded",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+        "TooManyRequestsException",
     }
 )
-_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
-_PASSING = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"})
+_THROTTLING_STATUS = frozenset({429, 503})
+_PASSING = _THROTTLING | {"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"}
+_PASSING_STATUS = _THROTTLING_STATUS | {500, 502, 504}
 _NOT_BUILT = 501
 _NOTHING_THERE = frozenset({404, 405})
 _DENIED = frozenset({401, 403})
@@ -71,13 +88,22 @@ class Asked:
 def translated(asked: Asked) -> Iterator[None]:
     """Raise what boto3 raises in here as an error of ours."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except ClientError as error:
         raise refusal(error, asked) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, HTTPError) as error:
         raise _failure(error, asked) from error
+
+
+def cut_errors() -> tuple[type[Exception], ...]:
+    """What reading a body raises where the connection ends; boto3 passes some on as urllib3 raises them."""
+    from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
+
+    return (boto.ReadTimeoutError, boto.ResponseStreamingError, boto.IncompleteReadError, HTTPError)
 
 
 def refusal(error: Exception, asked: Asked) -> StoreError:
@@ -96,7 +122,7 @@ def _other_refusal(code: str, message: str, status: int, said: str, asked: Asked
         return OutcomeUnknown(said, hint="The upload was completed or given up; look at the object.")
     if status in _NOTHING_THERE or (code == "InvalidArgument" and "version" in message.lower()):
         return ObjectMissing(said)
-    if code in _PASSING or (status >= 500 and status != _NOT_BUILT):
+    if code in _PASSING or status in _PASSING_STATUS or (status >= 500 and status != _NOT_BUILT):
         return _passing(said, asked)
     return StoreError(said, hint="The store does not accept this request.")
 
@@ -106,8 +132,26 @@ def code_of(error: Exception) -> str:
     return _facts(error)[0]
 
 
+def is_throttling(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer, as botocore parsed it, asks for fewer requests."""
+    code, _, status = _said(answer)
+    return code in _THROTTLING or status in _THROTTLING_STATUS
+
+
+def is_passing(answer: Mapping[str, Any], error: Exception | None) -> bool:
+    """Whether the same request may fare better later. `error` is what came in place of an answer."""
+    from botocore import exceptions as boto
+
+    code, _, status = _said(answer)
+    unanswered = isinstance(error, (boto.ConnectionError, boto.HTTPClientError))
+    return unanswered or code in _PASSING or status in _PASSING_STATUS
+
+
 def _facts(error: Exception) -> tuple[str, str, int]:
-    response = getattr(error, "response", {})
+    return _said(getattr(error, "response", {}))
+
+
+def _said(response: Mapping[str, Any]) -> tuple[str, str, int]:
     said = response.get("Error", {})
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return str(said.get("Code", status)), str(said.get("Message", "no message")), status
@@ -124,9 +168,18 @@ def _denial(code: str, status: int, said: str, asked: Asked) -> StoreError | Non
         return StoreError(said, hint="The object lies in an archive class; restore it there first.")
     if code in _CLOCK:
         return AccessDenied(said, hint="Set this machine's clock: it differs too much from the store's.")
-    if code in _CREDENTIALS or status in _DENIED:
-        return AccessDenied(said, hint=f"Check the access keys, and that they are allowed {asked.action}.")
+    if code in _CREDENTIALS:
+        return AccessDenied(said, hint=_CREDENTIALS[code])
+    if code == "AccessDenied" or status in _DENIED:
+        return AccessDenied(said, hint=_missing_right(asked.action))
     return None
+
+
+def _missing_right(action: str) -> str:
+    """The rights that a request needs are named where it is made; `rrbackup policy` prints all of them."""
+    hint = f"These access keys are not allowed {action} there: a policy must allow it, and none forbid it."
+    absent = " Or nothing is there: without s3:ListBucket S3 answers 403 instead of 404 for a key that does not exist."
+    return hint + absent if action in _READING else hint
 
 
 def _passing(said: str, asked: Asked) -> StoreError:
@@ -136,13 +189,14 @@ def _passing(said: str, asked: Asked) -> StoreError:
 
 
 def _failure(error: Exception, asked: Asked) -> RRBackupError:
-    """The meaning of a request that got no answer, or was never sent. `error` is a BotoCoreError."""
+    """The meaning of a request that got no answer, or was never sent. `error` is of botocore, or of urllib3."""
     from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
 
     said = f"could not {asked}: {error}"
     if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError)):
         return UsageError(said)
-    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError)):
+    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError)):
         return _unanswered(error, said, asked)
     if isinstance(error, _no_credentials()):
         return AccessDenied(said, hint="Give access_key and secret_key, or set up boto3's credentials.")

@@ -102,7 +102,8 @@ class Upload:
 
     def _abort(self, upload_id: str) -> None:
         """A failure here must not hide the failure that led here; recovery finds what is left."""
-        with suppress(StoreError), translated(self._preparing("give up the upload of")):
+        asked = evolve(self._preparing("give up the upload of"), action="s3:AbortMultipartUpload")
+        with suppress(StoreError), translated(asked):
             self.clients.once.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=upload_id)
 
     @property

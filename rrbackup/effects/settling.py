@@ -8,32 +8,42 @@ from rrbackup.effects.client import Client
 from rrbackup.effects.probe import probe_conditional_writes
 from rrbackup.effects.runner import run
 from rrbackup.effects.upgrading import upgrade_keys
-from rrbackup.errors import ClientAtWork, StoreMissing, StoreUnavailable
+from rrbackup.errors import ClientAtWork, ConditionFailed, OutcomeUnknown, StoreMissing, StoreUnavailable
 from rrbackup.events import Notice, OnEvent
 from rrbackup.pure import claims, format1, recovery, sweep
+from rrbackup.pure.adoption import Receipt
 from rrbackup.pure.claims import Patience
-from rrbackup.pure.format2 import JournalContent
 from rrbackup.pure.model import Claim, HeadRef, SeenClaim, TransactionId
-from rrbackup.pure.steps import MustMatch, Wrote
+from rrbackup.pure.steps import MustMatch, Refused, Unclear, Wrote
 
 _SECOND = 1_000_000_000
 _YEAR_9000 = 221_845_392_000
+_TRIALS = 5
+"""So many trials of a store may come to no end."""
 
 
 @frozen
 class Rest:
-    """A repository at rest: the head that was seen, and no open claim."""
+    """A repository at rest: the head that was seen, and no open claim but, for the sake of what an interrupted backup
+    has `adopted` uploads of, one of our own."""
 
     head: HeadRef | None
     claim: SeenClaim
+    adopted: frozenset[Receipt] = frozenset()
+
+    @property
+    def held(self) -> bool:
+        return self.claim.open is not None
 
 
 @frozen
 class Permissions:
-    """What the user allowed: to end another client's transaction, to continue what rrbackup 1.0 wrote."""
+    """What the user allowed: to end another client's transaction, to continue what rrbackup 1.0 wrote. `continues`
+    says that a backup follows, which can use the uploads of an interrupted one."""
 
     take_over: bool = False
     upgrade: bool = False
+    continues: bool = False
 
 
 def settle(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
@@ -46,11 +56,11 @@ def settle(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
     client.unlock(create=True, upgrade=may.upgrade)
     if client.keys.made is not None:
         on_event(Notice(client.keys.made))
-    journal = client.local.journal()
     task = recovery.Task(
         who=client.signature(),
         new_repository=client.repository_of(None),
-        dead=journal.transactions,
+        journal=client.local.journal(),
+        continues=may.continues,
         take_over=may.take_over,
         upgrade=may.upgrade,
         patience=client.patience(),
@@ -65,10 +75,10 @@ def settle(client: Client, may: Permissions, on_event: OnEvent) -> Rest:
         raise _at_work(facts.claim, task.patience, task.who.host)
     if facts.victim is not None:
         on_event(Notice(_recovered(facts)))
-    _settle_journal(client, facts, journal)
+    _settle_journal(client, facts)
     if client.control.single_writer:
         on_event(Notice(SINGLE_WRITER))
-    return Rest(facts.head, facts.claim)
+    return Rest(facts.head, facts.claim, facts.adopted)
 
 
 SINGLE_WRITER = (
@@ -76,16 +86,13 @@ SINGLE_WRITER = (
 )
 
 
-def _settle_journal(client: Client, facts: recovery.Facts, journal: JournalContent) -> None:
-    """Uploads of a transaction of ours that another client ended: what no diff refers to is garbage.
-
-    Where the recovery just went through our own dead transaction's keys, they are dealt with already.
-    """
-    victim = facts.victim.open if facts.victim else None
-    if journal.refs and not (victim is not None and victim.transaction in journal.transactions):
-        search = sweep.of_receipts(journal.refs, TransactionId(""), client.deletes)
+def _settle_journal(client: Client, facts: recovery.Facts) -> None:
+    """Uploads of a transaction of ours that another client ended: what no diff refers to is garbage."""
+    if facts.strays:
+        search = sweep.of_receipts(facts.strays, TransactionId(""), client.deletes)
         run(search, sweep.next_effect, sweep.advance, client.world())
-    client.local.drop_journal()
+    if not facts.adopted:
+        client.local.drop_journal()
 
 
 def _at_work(claim: SeenClaim, patience: Patience, host: str) -> ClientAtWork:
@@ -104,8 +111,16 @@ def _at_work(claim: SeenClaim, patience: Patience, host: str) -> ClientAtWork:
 
 def _recovered(facts: recovery.Facts) -> str:
     victim = facts.victim.open if facts.victim else None
-    how = "it had committed" if facts.committed else "it had not committed, and what it uploaded has been taken back"
-    return f"an interrupted transaction of {victim.host if victim else 'another client'} was ended: {how}"
+    return f"an interrupted transaction of {victim.host if victim else 'another client'} was ended: {_outcome(facts)}"
+
+
+def _outcome(facts: recovery.Facts) -> str:
+    if facts.committed:
+        return "it had committed"
+    if not facts.adopted:
+        return "it had not committed, and what it uploaded has been taken back"
+    size = sum(receipt.size for receipt in facts.adopted)
+    return f"it had not committed; the {len(facts.adopted)} files ({size} bytes) that it uploaded are not sent again"
 
 
 # --- what the store can do -------------------------------------------------------------------------------------
@@ -115,10 +130,24 @@ def try_store(client: Client, claim: SeenClaim) -> SeenClaim:
     """Find out whether the store honours conditions, unless a record says so already; leaves an idle record.
 
     Uses the claim object itself, so that no scratch object stays behind. The finding is written down last: a trial
-    that is cut off counts for nothing.
+    that is cut off counts for nothing. A trial in which an answer was lost, or another client wrote, is begun anew on
+    what lies there then. Raises ClientAtWork, or StoreUnavailable where answers keep getting lost.
     """
-    if claim.record is not None and claim.record.conditional_writes is not None:
-        return claim
+    seen = claim
+    for _ in range(_TRIALS):
+        if seen.record is not None and seen.record.conditional_writes is not None:
+            return seen
+        try:
+            return _tried(client, seen)
+        except (ConditionFailed, OutcomeUnknown) as error:
+            trouble = error
+        seen = client.control.read_claim()
+        _refuse_anothers(seen, claim)
+    raise _no_trial(client, trouble) from trouble
+
+
+def _tried(client: Client, claim: SeenClaim) -> SeenClaim:
+    """One trial. Raises ConditionFailed or OutcomeUnknown where it came to no end."""
     who = client.signature()
     found = probe_conditional_writes(
         client.store,
@@ -132,13 +161,38 @@ def try_store(client: Client, claim: SeenClaim) -> SeenClaim:
 
 def _written_down(client: Client, record: Claim, etag: str) -> SeenClaim:
     """Leave the finding in the claim object, where every client reads it."""
-    written = client.control.write_claim(record, MustMatch(etag))
-    if not isinstance(written, Wrote):
-        raise StoreUnavailable(
-            f"{client.control.names.claim} in {client.store.describe()} did not take what a trial of the store found",
-            hint="run again; another client may be at work",
+    match client.control.write_claim(record, MustMatch(etag)):
+        case Wrote(version_id=version_id, etag=written):
+            return SeenClaim(record, written, version_id)
+        case Refused():
+            raise ConditionFailed(
+                f"{client.control.names.claim} was written by another client, or by this very request"
+            )
+        case Unclear():
+            raise OutcomeUnknown(f"{client.control.names.claim} may have been written")
+
+
+def _refuse_anothers(seen: SeenClaim, ours: SeenClaim) -> None:
+    if seen.open is None or (ours.open is not None and ours.open.transaction == seen.open.transaction):
+        return
+    raise ClientAtWork(
+        f"another client is at work: {seen.open.host} claimed the repository while this one tried the store "
+        f"(transaction {seen.open.transaction})",
+        hint="run again when it has ended",
+    )
+
+
+def _no_trial(client: Client, trouble: ConditionFailed | OutcomeUnknown) -> ClientAtWork | StoreUnavailable:
+    if isinstance(trouble, ConditionFailed):
+        return ClientAtWork(
+            f"another client is trying {client.store.describe()}: {client.control.names.claim} was written by somebody "
+            f"else in {_TRIALS} trials",
+            hint="run again when it has ended",
         )
-    return SeenClaim(record, written.etag, written.version_id)
+    return StoreUnavailable(
+        f"{client.store.describe()} lost answers in {_TRIALS} trials of what it can do: {trouble.message}",
+        hint="nothing was published; run again when the store can be reached",
+    )
 
 
 def observe_head(client: Client) -> HeadRef | None:

@@ -5,12 +5,10 @@ where its size says that its content may be known. Memory is bounded by threads 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Flag
-from threading import Lock
 from time import time_ns
 
 from attrs import evolve, frozen
@@ -19,9 +17,12 @@ from rrbackup.effects.coding import Coder, Encoded, without_compression
 from rrbackup.effects.contents import Contents
 from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.reading import Clock, SourceReader, Whole, read_through, read_whole
+from rrbackup.effects.renewing import Lost
 from rrbackup.effects.store import Store, Stored
-from rrbackup.errors import BasePathMissing, SourceError
-from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
+from rrbackup.effects.telling import OnReceipt, Telling
+from rrbackup.effects.workers import side_by_side, workers
+from rrbackup.errors import BasePathMissing, SourceError, StoreError
+from rrbackup.events import BytesMoved, FileDone, OnEvent, ProblemFound
 from rrbackup.pure.compression import WrongSize
 from rrbackup.pure.dedup import DedupKey, dedup_key
 from rrbackup.pure.labels import object_labels
@@ -36,7 +37,7 @@ READ_TRIES = 3
 
 
 class Interrupted(Exception):
-    """Another thread has failed, or the claim is lost; this one stops at the next chunk."""
+    """Another thread has failed, the claim is lost or the user has had enough; this one stops at the next chunk."""
 
 
 @frozen
@@ -67,18 +68,16 @@ class BackupTransfer:
         source: Source,
         known: Mapping[DedupKey, ObjectRef],
         options: Options,
-        on_receipt: Callable[[VersionRef], None],
+        on_receipt: OnReceipt,
         on_event: OnEvent,
     ) -> None:
         self._store = store
         self._source = source
         self._contents = Contents(known)
         self._options = options
-        self._on_receipt = on_receipt
-        self._on_event = on_event
-        self._event_lock = Lock()
+        self._telling = Telling(on_receipt, on_event)
         self._stop = Flag()
-        self._lost: Callable[[], bool] = lambda: False
+        self._lost: Lost = lambda *, look=False: False
         self._repeated_sizes: frozenset[int] = frozenset()
 
     # --- effects -----------------------------------------------------------------------------------------------
@@ -94,33 +93,24 @@ class BackupTransfer:
             self._tell(result)
         return tuple(results)
 
-    def upload(self, candidates: tuple[Candidate, ...], lost: Callable[[], bool]) -> tuple[FileResult, ...]:
+    def upload(self, candidates: tuple[Candidate, ...], lost: Lost) -> tuple[FileResult, ...]:
         """Settle all candidates, several at a time. An error of the store stops all and is raised.
 
-        Once `lost` says so, what is not finished is given up: those files fail.
+        Once `lost` says so, what is not finished is given up: those files fail. An interruption waits for nobody: the
+        requests under way come to their end, and nobody is told of it.
         """
         self._lost = lost
         sizes = Counter(candidate.size for candidate in candidates)
         self._repeated_sizes = frozenset(size for size, count in sizes.items() if count > 1)
-        with ThreadPoolExecutor(self._options.threads) as pool:
+        threads = self._options.threads
+        with workers(threads) as pool:
             try:
-                return tuple(self._side_by_side(pool, candidates))
-            except BaseException:
+                return tuple(side_by_side(pool, threads, self._settle, candidates))
+            except BaseException as error:
                 self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):
+                    self._telling.end()
                 raise
-
-    def _side_by_side(self, pool: ThreadPoolExecutor, candidates: Iterable[Candidate]) -> Iterator[FileResult]:
-        """Keeps as many files under way as there are threads, and a few ready, however many there are."""
-        pending: set[Future[FileResult]] = set()
-        for candidate in candidates:
-            pending.add(pool.submit(self._settle, candidate))
-            if len(pending) >= 2 * self._options.threads:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
 
     # --- one file ----------------------------------------------------------------------------------------------
 
@@ -141,10 +131,11 @@ class BackupTransfer:
         try:
             self._go_on()
             result = self._send(candidate, attempts)
-        except Interrupted:
-            if not self._lost():
+        except (Interrupted, StoreError) as error:
+            # Whoever takes over gives up our unfinished uploads, so that their next part has no place to go.
+            if not self._lost(look=isinstance(error, StoreError) and not self._stop.is_set()):
                 raise
-            result = Failed(candidate.path, Problem(candidate.path, ProblemKind.UNREADABLE, "given up"))
+            result = _given_up(candidate)
         except BasePathMissing:
             raise
         except SourceError as error:
@@ -194,6 +185,7 @@ class BackupTransfer:
         labels = object_labels(candidate.path, content.mtime_ns, content.mode, content.sha256)
         encoded = self._options.coder.whole(candidate.asked, whole.data, candidate.key)
         ref = self._put(candidate, encoded, labels, attempts)
+        self._note(content, ref)
         self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
         return ref
 
@@ -210,6 +202,7 @@ class BackupTransfer:
         except WrongSize:
             return None
         content = reader.content
+        self._note(content, ref)
         if not last and not (reader.stable and self._worth_it(encoded, content, attempts)):
             attempts.leftovers.append(ref.ref)
             return None
@@ -233,10 +226,8 @@ class BackupTransfer:
             metadata=self._options.coder.labels(candidate.asked, labels, candidate.key),
             storage_class=self._options.storage_class,
         )
-        ref = _object_ref(candidate, stored, encoded.applied)
-        self._on_receipt(ref.ref)
         attempts.doubtful = attempts.doubtful or stored.attempts > 1
-        return ref
+        return _object_ref(candidate, stored, encoded.applied)
 
     def _known(self, candidate: Candidate, content: Content) -> Settled | None:
         """Content that needs no object, that the path has already, or that another path has."""
@@ -258,21 +249,21 @@ class BackupTransfer:
 
     def _moved(self, candidate: Candidate, count: int) -> None:
         self._go_on()
-        self._emit(BytesMoved(candidate.path, count))
+        self._telling.event(BytesMoved(candidate.path, count))
 
     def _go_on(self) -> None:
         if self._stop.is_set() or self._lost():
             raise Interrupted
 
+    def _note(self, content: Content, ref: ObjectRef) -> None:
+        if not self._telling.receipt(content, ref):
+            raise Interrupted  # the claim stays open, so the next run finds this version without a receipt
+
     def _tell(self, result: FileResult) -> None:
         if result.problem is not None:
-            self._emit(ProblemFound(result.problem))
+            self._telling.event(ProblemFound(result.problem))
         if isinstance(result, Settled):
-            self._emit(FileDone(result.path, result.content.size, result.uploaded))
-
-    def _emit(self, event: Event) -> None:
-        with self._event_lock:
-            self._on_event(event)
+            self._telling.event(FileDone(result.path, result.content.size, result.uploaded))
 
 
 class _Attempts:
@@ -286,6 +277,10 @@ class _Attempts:
 
 def _object_ref(candidate: Candidate, stored: Stored, applied: tuple[Word, ...]) -> ObjectRef:
     return ObjectRef(candidate.key, stored.version_id, stored.size, stored.etag, asked=candidate.asked, applied=applied)
+
+
+def _given_up(candidate: Candidate) -> Failed:
+    return Failed(candidate.path, Problem(candidate.path, ProblemKind.UNREADABLE, "given up"))
 
 
 def _failed(candidate: Candidate, error: SourceError) -> Failed:

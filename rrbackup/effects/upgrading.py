@@ -5,10 +5,8 @@ cannot be checked otherwise, and a wrong one would be kept for ever.
 """
 
 from rrbackup.effects.client import Client
-from rrbackup.errors import ModeError
 from rrbackup.pure import format1
 from rrbackup.pure.chain import old_objects, refers_to_encrypted
-from rrbackup.pure.model import Mode
 
 
 def upgrade_keys(client: Client) -> None:
@@ -24,16 +22,7 @@ def upgrade_keys(client: Client) -> None:
     if any(link.format != format1.FORMAT and (link.encrypted or refers_to_encrypted(link.diff)) for link in links):
         raise client.keys.missing()
     if client.keys.old_key() is None:
-        _check_may_read(client)
-        client.keys.prove_old(list(old_objects(links)))
+        client.prove_old(list(old_objects(links)))
     if client.keys.old_key() is None:
         client.control.read_claim()  # of a first run that was cut off there may be nothing else
     client.keys.upgrade(client.repository_of(links[0].head if links else None))
-
-
-def _check_may_read(client: Client) -> None:
-    if client.config.mode is Mode.WRITE_ONLY:
-        raise ModeError(
-            "this client is write-only: it may not read the file that would prove the password",
-            hint="upgrade with a client that may read",
-        )

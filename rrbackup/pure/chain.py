@@ -6,7 +6,7 @@ encrypted, so are all that follow: one that is not was put there by somebody wit
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from rrbackup.errors import DamagedChain, NoSuchVersion
+from rrbackup.errors import DamagedChain, NoSuchVersion, TransactionLost
 from rrbackup.pure import format1
 from rrbackup.pure.model import Diff, DiffKind, HeadRef, Link, ObjectRef, VersionId, VersionRef, Word
 
@@ -36,8 +36,7 @@ def check_encryption(newer: Link | HeadRef, older: VersionId, encrypted: bool) -
         raise DamagedChain(
             f"the diff {newer.version_id} is not encrypted, but {older} before it is: "
             "somebody without the password put it there",
-            hint="do not restore from it; delete that version of the manifest object and those above it, and find out "
-            "who may write",
+            hint="do not restore from it, and find out who may write",
         )
 
 
@@ -48,6 +47,19 @@ def check_first(link: Link) -> None:
             f"the diff {link.version_id} has sequence {link.diff.sequence} and "
             f"{'no' if link.diff.parent is None else 'a'} parent"
         )
+
+
+def descend(head: VersionId, fetch: Fetch) -> Iterator[Link]:
+    """The links from `head` down to the first, each fetched when it is asked for, and checked against the one above."""
+    above: Link | None = None
+    wanted: VersionId | None = head
+    while wanted is not None:
+        link = fetch(wanted)
+        check_first(link)
+        if above is not None:
+            check_parent(above, link)
+        yield link
+        above, wanted = link, link.diff.parent.version_id if link.diff.parent else None
 
 
 def walk(head: VersionId, after: int, fetch: Fetch) -> tuple[Link, ...]:
@@ -122,3 +134,21 @@ def old_objects(links: Iterable[Link]) -> Iterator[ObjectRef]:
 def commits(links: Sequence[Link]) -> tuple[Link, ...]:
     """Without the fences, which only end transactions."""
     return tuple(link for link in links if link.diff.kind is DiffKind.COMMIT)
+
+
+def set_aside_by(links: Iterable[Link]) -> frozenset[VersionId]:
+    """The versions of the manifest object that repairs have left out of the chain `links`, or the part of it."""
+    return frozenset(version_id for link in links for version_id in link.diff.sets_aside)
+
+
+def check_not_set_back(head: HeadRef, after: int, last: HeadRef | None) -> None:
+    """Raise TransactionLost where nothing follows sequence `after` because a repair has gone back to an earlier diff.
+
+    `last` is the head that was read before. What builds on what was left out could never be published.
+    """
+    moved = last is not None and last.sequence == after and last.version_id != head.version_id
+    if head.sequence < after or (head.sequence == after and moved):
+        raise TransactionLost(
+            f"another client has gone back to an earlier commit: the newest diff is {head.version_id} now",
+            hint="run again; what was uploaded meanwhile is dealt with then",
+        )

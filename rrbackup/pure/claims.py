@@ -45,7 +45,14 @@ class Patience:
 
 
 def opening(who: Signature, head: HeadRef | None, keys: tuple[str, ...], after: SeenClaim) -> Claim:
-    """A claim on the head that was observed, naming every key that may be written; it replaces `after`."""
+    """A claim on the head that was observed, naming every key that may be written; it replaces `after`.
+
+    Where that is an open claim, it is the one that our own recovery holds, and this one continues its line.
+    """
+    return evolve(_new(who, head, keys, after), line=line_of(after.open) if after.open else None)
+
+
+def _new(who: Signature, head: HeadRef | None, keys: tuple[str, ...], after: SeenClaim) -> Claim:
     return Claim(
         transaction=who.transaction,
         serial=1,
@@ -59,9 +66,19 @@ def opening(who: Signature, head: HeadRef | None, keys: tuple[str, ...], after: 
     )
 
 
-def taking_over(who: Signature, seen: SeenClaim, head: HeadRef | None) -> Claim:
-    """A small claim of our own that names the record in which the victim's keys are listed."""
-    return evolve(opening(who, head, (), seen), keys_version=keys_version(seen))
+def taking_over(who: Signature, seen: SeenClaim, head: HeadRef | None, *, continuing: bool = False) -> Claim:
+    """A small claim of our own that names the record in which the victim's keys are listed.
+
+    `continuing` keeps the victim's line: only for a transaction of this very client.
+    """
+    assert seen.open is not None
+    line = line_of(seen.open) if continuing else None
+    return evolve(_new(who, head, (), seen), keys_version=keys_version(seen), line=line)
+
+
+def line_of(record: Claim) -> TransactionId:
+    """The first transaction of the unbroken line of one client that `record` belongs to."""
+    return record.line or record.transaction
 
 
 def renewing(seen: SeenClaim) -> Claim:

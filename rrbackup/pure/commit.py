@@ -23,9 +23,11 @@ The story, as one would write it without machine::
 from attrs import evolve, frozen
 
 from rrbackup.pure import claims, sweep
+from rrbackup.pure.adoption import Receipt, not_needed, refs_of
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.manifest import changes_of
 from rrbackup.pure.model import (
+    CheckpointRef,
     Claim,
     Diff,
     DiffKind,
@@ -33,6 +35,7 @@ from rrbackup.pure.model import (
     Link,
     RepositoryId,
     SeenClaim,
+    TransactionId,
     VersionRef,
 )
 from rrbackup.pure.outcomes import FileResult, Settled
@@ -61,17 +64,28 @@ from rrbackup.pure.sweep import Sweep
 
 @frozen
 class Job:
-    """What one transaction is about; never changes while it runs. `claim` is the idle record that it builds on."""
+    """What one transaction is about; never changes while it runs.
+
+    `claim` is the record that it builds on: an idle one, or the open one that our recovery holds for the sake of the
+    `adopted` uploads of an interrupted run. `checkpoint` lies in the store already, and the diff will name it.
+    """
 
     who: Signature
     repository: RepositoryId
     plan: BackupPlan
     claim: SeenClaim
     deletes: bool = True
+    adopted: frozenset[Receipt] = frozenset()
+    checkpoint: CheckpointRef | None = None
 
     @property
     def head(self) -> HeadRef | None:
         return self.plan.head
+
+    @property
+    def line(self) -> TransactionId:
+        """What the claim's line will be, under which uploads are written down."""
+        return claims.line_of(self.claim.open) if self.claim.open else self.who.transaction
 
 
 @frozen
@@ -161,9 +175,10 @@ State = Beginning | Finishing
 
 
 def begin(job: Job) -> State:
-    """The first state: inspection is left out where an upload is certain, or nothing is to be read."""
+    """The first state: inspection is left out where a claim is held already, where an upload is certain, or where
+    nothing is to be read."""
     candidates = job.plan.candidates
-    if any(not candidate.known_size for candidate in candidates):
+    if job.claim.open is not None or any(not candidate.known_size for candidate in candidates):
         return Claiming(job, ())
     return Inspecting(job) if candidates else _after_reading(job, (), None)
 
@@ -232,7 +247,7 @@ def _confirmed(job: Job, results: tuple[FileResult, ...], claim: SeenClaim) -> S
         return Uploading(job, results, claim)
     if claim.etag == job.claim.etag:
         return Claiming(job, results)
-    return Ended(results, Ending(lost=True))
+    return _tidy(job, results, job.claim if job.adopted else None, Ending(lost=True))
 
 
 def _uploaded(state: Uploading, seen: SeenClaim) -> State:
@@ -260,7 +275,8 @@ def _verified(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None
 def _tidy(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None, ending: Ending) -> State:
     if claim is None:
         return Ended(results, ending)
-    return _tidied_up(Tidying(job, results, claim, ending, _unwanted(results, ending), _search(job, results, ending)))
+    own, search = _unwanted(job, results, ending), _search(job, results, ending)
+    return _tidied_up(Tidying(job, results, claim, ending, own, search))
 
 
 def _tidied(state: Tidying, outcome: Outcome) -> State:
@@ -289,7 +305,8 @@ def _open_candidates(job: Job, results: tuple[FileResult, ...]) -> tuple[Candida
 
 
 def _claim(job: Job, results: tuple[FileResult, ...]) -> Claim:
-    return claims.opening(job.who, job.head, keys_of(_open_candidates(job, results)), job.claim)
+    keys = {*keys_of(_open_candidates(job, results)), *(ref.key for ref in refs_of(job.adopted))}
+    return claims.opening(job.who, job.head, tuple(sorted(keys)), job.claim)
 
 
 def _diff(job: Job, results: tuple[FileResult, ...]) -> Diff:
@@ -303,6 +320,7 @@ def _diff(job: Job, results: tuple[FileResult, ...]) -> Diff:
         created_ns=job.who.created_ns,
         host=job.who.host,
         changes=changes_of(job.plan, results),
+        checkpoint=job.checkpoint,
     )
 
 
@@ -310,10 +328,12 @@ def _sent(results: tuple[FileResult, ...]) -> tuple[VersionRef, ...]:
     return tuple(r.object.ref for r in results if isinstance(r, Settled) and r.uploaded and r.object is not None)
 
 
-def _unwanted(results: tuple[FileResult, ...], ending: Ending) -> tuple[VersionRef, ...]:
+def _unwanted(job: Job, results: tuple[FileResult, ...], ending: Ending) -> tuple[VersionRef, ...]:
     """Versions from our own receipts that nothing refers to; they may go without a look at the claim."""
     leftovers = tuple(ref for result in results for ref in result.leftovers)
-    return (*leftovers, *(() if ending.link else _sent(results)))
+    if ending.link is None:
+        return (*leftovers, *_sent(results), *not_needed(job.adopted, ()))
+    return (*leftovers, *not_needed(job.adopted, results))
 
 
 def _search(job: Job, results: tuple[FileResult, ...], ending: Ending) -> Sweep:

@@ -16,7 +16,7 @@ def dedup_key(sha256: str, asked: tuple[Word, ...]) -> DedupKey:
     return (sha256, asked)
 
 
-def _may_be_shared(ref: ObjectRef) -> bool:
+def may_be_shared(ref: ObjectRef) -> bool:
     """Only compression may be missing of what was asked for; an entry that says otherwise was not written by us."""
     missing = frozenset(ref.asked) - frozenset(ref.applied)
     return ref.format >= 2 and missing <= {Word.COMPRESS}
@@ -27,5 +27,5 @@ def catalogue(entries: Iterable[LocalEntry]) -> dict[DedupKey, ObjectRef]:
     return {
         dedup_key(e.entry.sha256, e.entry.object.asked): e.entry.object
         for e in entries
-        if e.entry.object is not None and e.entry.sha256 is not None and _may_be_shared(e.entry.object)
+        if e.entry.object is not None and e.entry.sha256 is not None and may_be_shared(e.entry.object)
     }

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from rrbackup.errors import DamagedChain, StoreWentBack
 from rrbackup.pure.chain import check_encryption
+from rrbackup.pure.checkpoint import counted
 from rrbackup.pure.model import (
     Change,
     Entry,
@@ -21,6 +22,7 @@ from rrbackup.pure.model import (
     LocalManifest,
     LocalStamp,
     PathText,
+    SinceCheckpoint,
     Status,
 )
 from rrbackup.pure.names import path_order
@@ -38,19 +40,24 @@ def fold(entries: Mapping[PathText, LocalEntry], changes: Sequence[Change]) -> d
     Raises DamagedChain where a change does not fit the manifest.
     """
     result = dict(entries)
+    _apply(result, changes)
+    return result
+
+
+def _apply(entries: dict[PathText, LocalEntry], changes: Sequence[Change]) -> None:
+    """In place: a copy for every one of many diffs would cost more than the changes do."""
     for change in changes:
         path = change.entry.path
-        if (path in result) is (change.status is Status.NEW):
+        if (path in entries) is (change.status is Status.NEW):
             raise DamagedChain(
                 f"the manifest says that {path} is {change.status.value}, "
-                f"but the commit before it {'has' if path in result else 'does not have'} it",
+                f"but the commit before it {'has' if path in entries else 'does not have'} it",
                 hint="the chain of diffs is damaged at this commit; earlier commits are not affected",
             )
         if change.status is Status.DELETED:
-            del result[path]
+            del entries[path]
         else:
-            result[path] = LocalEntry(change.entry)
-    return result
+            entries[path] = LocalEntry(change.entry)
 
 
 def fold_links(start: LocalManifest, links_newest_first: Sequence[Link]) -> LocalManifest:
@@ -58,9 +65,11 @@ def fold_links(start: LocalManifest, links_newest_first: Sequence[Link]) -> Loca
     if not links_newest_first:
         return start
     entries = {item.entry.path: item for item in start.entries}
+    since = SinceCheckpoint() if start.head is None else start.since
     for link in reversed(links_newest_first):
-        entries = fold(entries, link.diff.changes)
-    return LocalManifest(links_newest_first[0].head, in_order(entries.values()))
+        _apply(entries, link.diff.changes)
+        since = counted(since, link)
+    return LocalManifest(links_newest_first[0].head, in_order(entries.values()), since)
 
 
 def in_order(entries: Iterable[LocalEntry]) -> tuple[LocalEntry, ...]:

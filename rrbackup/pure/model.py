@@ -118,8 +118,24 @@ class ParentRef:
 
 
 @frozen
+class CheckpointRef:
+    """A checkpoint as a diff names it: its version, and the SHA-256 of its stored bytes.
+
+    `references` counts what it holds beside its entries; it tells a writer how large the next one will be.
+    """
+
+    version_id: VersionId
+    sha256: str
+    references: int = 0
+
+
+@frozen
 class Diff:
-    """The content of one version of the manifest object. `created_ns` is for people, never for order."""
+    """The content of one version of the manifest object. `created_ns` is for people, never for order.
+
+    `checkpoint` holds the manifest that this diff builds on. `sets_aside` names versions of the manifest object that a
+    repair has left out of the chain: such a one may be unreadable without standing in the way of a collection.
+    """
 
     repository: RepositoryId
     sequence: int
@@ -130,6 +146,8 @@ class Diff:
     host: str
     changes: tuple[Change, ...] = ()
     requires: tuple[str, ...] = ()
+    checkpoint: CheckpointRef | None = None
+    sets_aside: tuple[VersionId, ...] = ()
 
 
 @frozen
@@ -179,7 +197,8 @@ class Claim:
     `head` is the version id of the diff that the transaction builds on. `keys` are the object keys that it may
     write; a record that takes over an earlier one leaves `keys` empty and names the version that lists them in
     `keys_version`. `serial` tells the records of a transaction apart, so that no two in a row share an etag.
-    `conditional_writes` is what a trial of the store found; None while it is being tried.
+    `conditional_writes` is what a trial of the store found; None while it is being tried. `line` is the first of the
+    transactions that this one continues, each of the same client and in direct succession; None for itself.
     """
 
     transaction: TransactionId
@@ -192,6 +211,7 @@ class Claim:
     keys: tuple[str, ...] = ()
     keys_version: VersionId | None = None
     conditional_writes: bool | None = True
+    line: TransactionId | None = None
 
 
 @frozen
@@ -289,8 +309,21 @@ class LocalEntry:
 
 
 @frozen
+class SinceCheckpoint:
+    """How much of the chain lies above the state in the newest checkpoint, which holds so many `references`."""
+
+    diffs: int = 0
+    changes: int = 0
+    references: int = 0
+
+
+@frozen
 class LocalManifest:
-    """The manifest of `head` as this client remembers it, sorted by `names.path_order`."""
+    """The manifest of `head` as this client remembers it, sorted by `names.path_order`.
+
+    `since` is None where nobody counted.
+    """
 
     head: HeadRef | None
     entries: tuple[LocalEntry, ...] = field(default=(), repr=lambda e: f"<{len(e)} entries>")
+    since: SinceCheckpoint | None = None

@@ -18,17 +18,24 @@ The rule decided here: which request needs which action on which object, and so 
 
 Who sends what:
 
-- Readers follow the chain of diffs (current, then by version), fetch files by version, and read the salt object and,
-  to list them for `repair`, its versions. A listing finds the versions of the diffs.
-- Writers read and write diffs and claim (a recovery reads an earlier version of the claim), append to the garbage list,
-  read the salt object, upload files, and look for orphans and unfinished uploads. They read no file.
-- Whoever does both may delete versions of files, too, and of nothing else.
+- Readers follow the chain of diffs (current, then by version) down to a checkpoint, fetch that and files by version,
+  and read the salt object and, to list them for `repair`, its versions. A listing finds the versions of the diffs.
+- Writers read and write diffs, checkpoints and claim (a recovery reads an earlier version of the claim), append to the
+  garbage list, read the salt object, upload files, and look for orphans and unfinished uploads. They read no file.
+- Whoever does both may delete versions of files, too, and of checkpoints that no diff names, and of nothing else.
 - Setup switches versioning on, tries conditional writes on the claim, makes and changes the keys, reads the diffs
   before it makes some, stores the recovery kit, and writes life-cycle rules.
 
-Nobody is granted s3:DeleteObject, which makes delete markers. With a prefix, listing is restricted to it. On two of the
-actions that condition also holds where no prefix is told: asking for an object that is not there is judged as a listing
-without one, and Amazon knows the prefix only of listings of objects and their versions, not of uploads.
+Nobody is granted s3:DeleteObject, which makes delete markers. With a prefix, listing is restricted to it as far as the
+store tells the prefix. It does not where an object is asked for that is not there, which is judged as a listing without
+prefix; and for listings of uploads Amazon does not, but SeaweedFS does. So whoever has the rights sees the names of
+current objects and unfinished uploads in the whole bucket. (StringLikeIfExists would say both at once, but SeaweedFS
+does not know it.)
+
+Days of the life-cycle rules: both are long, because cutting short does harm and waiting costs little. An old claim
+lists the keys of a transaction that may have been open for weeks; once it has expired, recovery looks through all
+files. An old garbage list is what is left of one that somebody emptied. An unfinished upload may be a large file on a
+slow line, still under way; those that are left over are given up by the next backup or collection, long before.
 """
 
 import hashlib
@@ -46,7 +53,7 @@ KIT = "RECOVER"
 """The folder of the recovery kit."""
 
 _KEEP_DAYS = 30
-_ABORT_DAYS = 7
+_ABORT_DAYS = 30
 _MAX_ID = 255
 
 
@@ -66,6 +73,7 @@ class Place:
     salt: str = "salt_file"
     files: str = "files"
     partition: str = "aws"
+    checkpoint: str = "manifest_checkpoint"
 
     def __attrs_post_init__(self) -> None:
         if self.bucket.startswith("arn:"):
@@ -103,6 +111,7 @@ class _On(Enum):
     BUCKET = "bucket"
     FILES = "files"
     MANIFEST = "manifest"
+    CHECKPOINT = "checkpoint"
     CLAIM = "claim"
     GARBAGE = "garbage"
     SALT = "salt"
@@ -113,22 +122,26 @@ _Needs = Mapping[_On, tuple[str, ...]]
 
 _GET, _GET_VERSION, _PUT = "GetObject", "GetObjectVersion", "PutObject"
 _FIND, _LIST, _LIST_UPLOADS = "ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"
+_PREFIX_TOLD = (_LIST, _LIST_UPLOADS)
+_PREFIX_UNTOLD = (_FIND, _LIST_UPLOADS)
 
 _READING: _Needs = {
     _On.BUCKET: (_FIND, _LIST),
     _On.FILES: (_GET_VERSION,),
     _On.MANIFEST: (_GET, _GET_VERSION),
+    _On.CHECKPOINT: (_GET_VERSION,),
     _On.SALT: (_GET, _GET_VERSION),
 }
 _WRITING: _Needs = {
     _On.BUCKET: (_FIND, _LIST, _LIST_UPLOADS),
     _On.FILES: (_PUT, "AbortMultipartUpload"),
     _On.MANIFEST: (_GET, _GET_VERSION, _PUT),
+    _On.CHECKPOINT: (_GET_VERSION, _PUT),
     _On.CLAIM: (_GET, _GET_VERSION, _PUT),
     _On.GARBAGE: (_GET, _PUT),
     _On.SALT: (_GET,),
 }
-_DELETING: _Needs = {_On.FILES: ("DeleteObjectVersion",)}
+_DELETING: _Needs = {_On.FILES: ("DeleteObjectVersion",), _On.CHECKPOINT: ("DeleteObjectVersion",)}
 _SETTING_UP: _Needs = {
     _On.BUCKET: (
         *(_FIND, _LIST, "GetBucketVersioning", "PutBucketVersioning"),
@@ -177,17 +190,14 @@ def _statements(needs: _Needs, place: Place) -> Iterator[Document]:
 
 
 def _bucket_statements(actions: tuple[str, ...], place: Place) -> Iterator[Document]:
-    groups: dict[str, list[str]] = {}
-    for action in actions:
-        groups.setdefault(_operator(action) if place.prefix else "", []).append(action)
-    for operator, group in groups.items():
-        condition = {operator: {"s3:prefix": f"{_literal(place.prefix)}/*"}} if operator else None
-        yield _statement(group, place.arn, condition)
-
-
-def _operator(action: str) -> str:
-    """How a bucket's right is restricted to a prefix; empty where it concerns the bucket as a whole."""
-    return {_LIST: "StringLike", _FIND: "StringLikeIfExists", _LIST_UPLOADS: "StringLikeIfExists"}.get(action, "")
+    if not place.prefix:
+        yield _statement(actions, place.arn)
+        return
+    told, untold = {"StringLike": {"s3:prefix": f"{_literal(place.prefix)}/*"}}, {"Null": {"s3:prefix": "true"}}
+    for listings, condition in ((_PREFIX_TOLD, told), (_PREFIX_UNTOLD, untold)):
+        yield _statement([action for action in actions if action in listings], place.arn, condition)
+    if of_the_whole := [action for action in actions if action not in _PREFIX_TOLD + _PREFIX_UNTOLD]:
+        yield _statement(of_the_whole, place.arn)
 
 
 def _statement(
@@ -224,6 +234,7 @@ def life_cycle(place: Place) -> Document:
             _rule("old versions", place.key(place.claim), passing),
             _rule("old versions", place.key(place.garbage), passing),
             _rule("unfinished uploads", place.key(place.manifest), {}),
+            _rule("unfinished uploads", place.key(place.checkpoint), {}),
             _rule("unfinished uploads", place.key(f"{place.files}/"), {}),
         ]
     }
@@ -245,7 +256,7 @@ def _id(text: str) -> str:
 
 
 def _check_told_apart(place: Place) -> None:
-    lasting = (place.manifest, place.salt, f"{place.files}/", f"{KIT}/")
+    lasting = (place.manifest, place.checkpoint, place.salt, f"{place.files}/", f"{KIT}/")
     for name in (place.claim, place.garbage):
         caught = next((other for other in lasting if other.startswith(name)), None)
         if caught is not None:

@@ -14,14 +14,16 @@ The story, as one would write it without machine::
         otherwise, if it may be alive: stop
         take it over: replace it by a claim of ours                           lost: observe again
     the claim is ours:
-        not known to be committed: publish a fence, so that it never can be   lost: look at the chain again
+        not known to be committed: publish a fence, so that it never can be   lost: observe again
         sweep the keys that the claim names
-        clear the claim                                                       lost: observe again
+        what an interrupted backup of our own has uploaded is wanted: keep it, and the claim (`adoption.py`)
+        otherwise clear the claim                                             lost: observe again
 """
 
 from attrs import evolve, field, frozen
 
 from rrbackup.pure import claims, format1, sweep
+from rrbackup.pure.adoption import JournalContent, Receipt, refs_of
 from rrbackup.pure.claims import Patience, Signature
 from rrbackup.pure.model import (
     ClaimState,
@@ -31,7 +33,7 @@ from rrbackup.pure.model import (
     Link,
     RepositoryId,
     SeenClaim,
-    TransactionId,
+    VersionRef,
 )
 from rrbackup.pure.steps import (
     ChainSeen,
@@ -59,14 +61,15 @@ from rrbackup.pure.sweep import Sweep
 class Task:
     """What a recovery may do; never changes while it runs.
 
-    `dead` are transactions of this very client, whose process is known to be gone since we hold its lock.
-    `new_repository` is used only where the repository has no diff yet; `upgrade` permits to continue what rrbackup 1.0
-    wrote.
+    The transactions in `journal` are of this very client: their process is known to be gone since we hold its lock.
+    With `continues`, a backup follows that can use what they uploaded. `new_repository` is used only where the
+    repository has no diff yet; `upgrade` permits to continue what rrbackup 1.0 wrote.
     """
 
     who: Signature
     new_repository: RepositoryId
-    dead: frozenset[TransactionId] = frozenset()
+    journal: JournalContent = field(factory=JournalContent)
+    continues: bool = False
     take_over: bool = False
     upgrade: bool = False
     patience: Patience = field(factory=Patience)
@@ -110,8 +113,29 @@ class Facts:
         record = seen.open
         if record is None or self.ours or self.committed is not False or task.take_over:
             return False
-        dead = record.transaction in {*task.dead, claims.OLD_CLIENT}
+        dead = record.transaction in {*task.journal.transactions, claims.OLD_CLIENT}
         return not (dead or task.patience.is_over(seen, task.who.host))
+
+    @property
+    def wanted(self) -> frozenset[Receipt]:
+        """What the backup that follows can use, if it is still there: our claim says whose line it continues."""
+        record = self.claim.open if self.claim and self.ours else None
+        if record is None or record.line is None or self.committed:
+            return frozenset()
+        return self.task.journal.adoptable(record.line)
+
+    @property
+    def adopted(self) -> frozenset[Receipt]:
+        """What of it is there, once the recovery has come to its end."""
+        kept = self.search.kept if self.search else frozenset()
+        return frozenset(receipt for receipt in self.wanted if receipt.object.ref in kept)
+
+    @property
+    def strays(self) -> frozenset[VersionRef]:
+        """Uploads of ours under a claim that another client ended: no recovery of ours goes through their keys."""
+        victim = self.victim.open if self.victim else None
+        swept = self.task.journal.sent_under(victim) if victim else frozenset()
+        return refs_of(self.task.journal.receipts - swept - self.adopted)
 
 
 def begin(task: Task) -> Facts:
@@ -119,7 +143,8 @@ def begin(task: Task) -> Facts:
 
 
 def next_effect(facts: Facts) -> Effect | None:
-    """What the world must do now; None when the repository is idle, or when `facts.blocked`."""
+    """What the world must do now; None when the repository is idle, when `facts.blocked`, or when the claim is ours
+    and stands for what was `adopted`."""
     if not facts.head_seen:
         return ReadHead(facts.task.known_head)
     if facts.claim is None:
@@ -132,17 +157,26 @@ def next_effect(facts: Facts) -> Effect | None:
 
 
 def _take_over(facts: Facts, seen: SeenClaim) -> WriteClaim:
-    return WriteClaim(claims.taking_over(facts.task.who, seen, facts.head), expecting(seen.etag))
+    record = claims.taking_over(facts.task.who, seen, facts.head, continuing=_continues(facts, seen))
+    return WriteClaim(record, expecting(seen.etag))
 
 
-def _when_ours(facts: Facts, seen: SeenClaim) -> Effect:
+def _continues(facts: Facts, seen: SeenClaim) -> bool:
+    """Whether the claim to be taken over is one of our own, with uploads that can still be of use."""
+    task = facts.task
+    assert seen.open is not None
+    own = task.continues and not facts.committed and seen.open.transaction in task.journal.transactions
+    return own and bool(task.journal.adoptable(claims.line_of(seen.open)))
+
+
+def _when_ours(facts: Facts, seen: SeenClaim) -> Effect | None:
     assert seen.open is not None
     if facts.fence is None and not facts.committed:
         return Publish(_fence_of(facts), expecting(facts.head.etag if facts.head else None))
     if facts.search is None:
         assert seen.open.keys_version is not None
         return ReadClaimKeys(seen.open.keys_version)
-    return sweep.next_effect(facts.search) or _clearing(facts, seen)
+    return sweep.next_effect(facts.search) or (None if facts.adopted else _clearing(facts, seen))
 
 
 def _clearing(facts: Facts, seen: SeenClaim) -> WriteClaim:
@@ -182,9 +216,9 @@ def advance(facts: Facts, outcome: Outcome) -> Facts:
             stood = published(diff, outcome).head
             return evolve(facts, head=stood, fence=stood)
         case Publish(), Refused() | Unclear():
-            return evolve(facts, committed=None)
+            return _again(facts, facts.victim)
         case WriteClaim(), Refused() | Unclear():
-            return begin(facts.task)
+            return _again(facts, facts.victim if facts.ours else facts.claim)
         case ReadClaimKeys(), KeysSeen(keys):
             return evolve(facts, search=_search(facts, keys))
         case _:
@@ -195,18 +229,29 @@ def _observed(facts: Facts, claim: SeenClaim) -> Facts:
     """A transaction that builds on the very head that stands has not committed: no need to read the chain."""
     sequence = facts.head.sequence if facts.head else 0
     unmoved = claim.open is not None and sequence <= claim.open.head_sequence
-    return evolve(facts, claim=claim, committed=False if unmoved else None)
+    victim = facts.victim if claim.belongs_to(facts.task.who.transaction) else None
+    return evolve(facts, claim=claim, victim=victim, committed=False if unmoved else None)
+
+
+def _again(facts: Facts, victim: SeenClaim | None) -> Facts:
+    """Observe anew. A fence of one who no longer holds the claim would only hit whoever does."""
+    return Facts(facts.task, victim=victim)
 
 
 def _with_chain(facts: Facts, links: tuple[Link, ...]) -> Facts:
-    """Look for the victim, and for a fence of ours whose answer was lost, in what came after the base."""
+    """Look, in what came after the base, for the victim's commit, and for a fence of ours whose answer was lost.
+
+    A victim that has published a fence can publish nothing else any more: that one will do.
+    """
     victim = (facts.victim or facts.claim or SeenClaim()).open
-    own = [link.head for link in links if link.diff.transaction == facts.task.who.transaction]
+    parties = {victim.transaction if victim else None, facts.task.who.transaction if facts.ours else None}
+    theirs = [link for link in links if link.diff.transaction in parties]
+    fences = [link.head for link in theirs if link.diff.kind is DiffKind.FENCE]
     return evolve(
         facts,
         head=links[0].head if links else facts.head,
-        committed=victim is not None and any(link.diff.transaction == victim.transaction for link in links),
-        fence=own[0] if facts.ours and own else None,
+        committed=any(link.diff.kind is DiffKind.COMMIT for link in theirs),
+        fence=fences[0] if fences else None,
     )
 
 
@@ -219,7 +264,7 @@ def _holding(facts: Facts, claim: SeenClaim) -> Facts:
 
 def _search(facts: Facts, keys: tuple[str, ...] | None) -> Sweep:
     """Without a list of keys (a life-cycle rule may have expired it) everything is looked through."""
-    return Sweep(facts.task.who.transaction, keys, facts.task.deletes)
+    return Sweep(facts.task.who.transaction, keys, facts.task.deletes, wanted=refs_of(facts.wanted))
 
 
 def _swept(facts: Facts, outcome: Outcome) -> Facts:

@@ -40,8 +40,9 @@ SweepEffect = Looking | DeleteVersions | AppendGarbage | AbortUploads
 class Sweep:
     """What to look through, and what is known so far.
 
-    `keys` None means every file object. `spare` is never deleted; with `only`, nothing else is. `fence` is the
-    head that must still stand, where that is asked for.
+    `keys` None means every file object. `spare` is never deleted; with `only`, nothing else is. `wanted` is left
+    where it is too, and `kept` tells which of it is there. `fence` is the head that must still stand, where that is
+    asked for.
     """
 
     transaction: TransactionId
@@ -49,6 +50,7 @@ class Sweep:
     deletes: bool
     spare: frozenset[VersionRef] = frozenset()
     only: frozenset[VersionRef] | None = None
+    wanted: frozenset[VersionRef] = frozenset()
     fence: HeadRef | None = None
     abort: bool = True
     listed: tuple[ListedVersion, ...] | None = None
@@ -62,8 +64,22 @@ class Sweep:
     @property
     def suspects(self) -> tuple[VersionRef, ...]:
         """Listed versions that may be orphans, as far as is known without reading diffs."""
-        refs = (version.ref for version in self.listed or () if not version.marker)
-        return tuple(r for r in refs if r not in self.spare and (self.only is None or r in self.only))
+        spare = self.spare | self.wanted
+        return tuple(r for r in self._found if r not in spare and (self.only is None or r in self.only))
+
+    @property
+    def _found(self) -> tuple[VersionRef, ...]:
+        return tuple(version.ref for version in self.listed or () if not version.marker)
+
+    @property
+    def undecided(self) -> bool:
+        """Something that is wanted was found; whether a diff refers to it is not known yet."""
+        return self.referenced is None and not self.wanted.isdisjoint(self._found)
+
+    @property
+    def kept(self) -> frozenset[VersionRef]:
+        """What was wanted, is there, and is referred to by no diff, once the sweep has come to its end."""
+        return self.wanted.intersection(self._found) - (self.referenced or frozenset())
 
     @property
     def orphans(self) -> tuple[VersionRef, ...]:
@@ -96,11 +112,17 @@ def next_effect(sweep: Sweep) -> SweepEffect | None:
         return ListAll() if sweep.keys is None else ListKeys(sweep.keys)
     if sweep.abort and sweep.uploads is None:
         return ListUploads(sweep.keys)
+    return _next_after_listing(sweep)
+
+
+def _next_after_listing(sweep: Sweep) -> SweepEffect | None:
     removing, aborting = _removing(sweep), bool(sweep.uploads) and not sweep.aborted
     if (removing or aborting) and sweep.claim_stands is None:
         return ReadClaim()
     if removing:
         return _removal(sweep)
+    if sweep.undecided:
+        return ReadReferences()
     return AbortUploads(sweep.uploads or ()) if aborting else None
 
 

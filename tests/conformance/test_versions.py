@@ -10,6 +10,10 @@ from rrbackup.errors import ObjectMissing
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
 from tests.worlds import KINDS, World
 
+QUICK = ("memory", "directory", "seaweedfs")
+THOUSANDS = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.deep) for kind in KINDS]
+"""A thousand writes take the others seconds, and say nothing that these do not."""
+
 
 def versions_of(store: Store, key: str) -> list[ListedVersion]:
     return list(list_exact(store, key))
@@ -55,7 +59,11 @@ def test_a_listing_shows_the_versions_of_a_key_newest_first(store: Store) -> Non
     ]
 
 
-def test_listing_and_deletion_go_on_past_a_thousand_versions_of_one_key(store: Store) -> None:
+@pytest.mark.parametrize("kind", THOUSANDS)
+def test_listing_and_deletion_go_on_past_a_thousand_versions_of_one_key(
+    new_world: Callable[[str], World], kind: str
+) -> None:
+    store = new_world(kind).store()
     stored = [store.put("k", b"%d" % number) for number in range(1_003)]
     neighbour = store.put("k2", b"neighbour")
     assert [row.version_id for row in versions_of(store, "k")] == [one.version_id for one in reversed(stored)]
@@ -152,9 +160,8 @@ def test_an_object_that_does_not_exist_is_missing(store: Store) -> None:
         store.head("absent")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "moto"])
+@pytest.mark.parametrize("kind", THOUSANDS)
 def test_a_listing_of_many_keys_goes_on_past_a_page(new_world: Callable[[str], World], kind: str) -> None:
-    # Not moto: 1,000 writes take it seconds, and its paging is tried above already.
     store = new_world(kind).store()
     for number in range(335):
         for _ in range(3):

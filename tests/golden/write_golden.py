@@ -20,6 +20,7 @@ from unittest import mock
 
 import rrbackup
 from rrbackup.effects.memory import Fault, FaultKind, MemoryStore, SimulatedCrash
+from rrbackup.pure import checkpoint
 from tests.format1_writer import File, Format1Writer, Lock, Names, Put, derive_key
 from tests.golden_stores import GOLDEN, dump
 
@@ -109,6 +110,12 @@ def _file1(file: File) -> dict[str, object]:
 
 
 # --- format 2 ------------------------------------------------------------------------------------------------------
+
+
+def make_checkpoint() -> Made:
+    """The third commit names a checkpoint, which one would not with so few."""
+    with mock.patch.object(checkpoint, "FEWEST_DIFFS", 2):
+        return make_format2(meta_pipeline=["compress"])
 
 
 def make_format2(crypto: rrbackup.CryptoSettings | None = None, **pipelines: Any) -> Made:
@@ -252,6 +259,7 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "format1-encrypted": lambda: make_format1(True, True, Names(), left_over=True),
     "format1-renamed": lambda: make_format1(True, False, RENAMED, left_over=False),
     "format2-plain": make_format2,
+    "format2-checkpoint": make_checkpoint,
     "format2-encrypted": lambda: make_format2(
         rrbackup.CryptoSettings(crypt_password=PASSWORD.decode(), kdf_passes=4, kdf_memory=32 << 20),
         meta_pipeline=["compress", "encrypt"],

@@ -351,6 +351,16 @@ def test_a_client_without_password_hashes_no_names_in_a_repository_that_has_keys
     assert_all_refused(guest, {**WRITING, "prepare": KEYS["prepare"]}, rrbackup.PasswordMissing)
 
 
+@pytest.mark.usefixtures("cheap")
+def test_a_repository_that_stays_open_finds_keys_that_another_client_has_made_meanwhile(tmp_path: Path) -> None:
+    owner = encrypting(tmp_path / "names", meta_pipeline=[], file_pipeline=[("*", [Word.HASH_NAMES])]).holds(a=b"1")
+    guest = without_password(owner, file_pipeline=[("*", [Word.HASH_NAMES])]).open()
+    guest.backup()
+    owner.open().backup(reprocess=True)
+    with pytest.raises(rrbackup.PasswordMissing):
+        guest.backup()
+
+
 def test_what_asks_for_encryption_writes_nothing_without_a_password(tmp_path: Path) -> None:
     for settings in ({"meta_pipeline": META}, {"file_pipeline": EVERYTHING}):
         machine = without_password(encrypting(tmp_path / "x"), **settings)

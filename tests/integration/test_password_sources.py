@@ -633,7 +633,7 @@ def test_repair_goes_back_after_a_forged_salt_object(full: Place, run: Run, what
     rows = [(row["version_id"] == sound, row["current"], row["opens"]) for row in listed]
     assert rows == [(True, False, True)] if body is None else [(False, True, False), (True, False, True)]
     lines = run(place, "repair").out.splitlines()
-    assert [line.split()[0] for line in lines] == [row["version_id"] for row in listed]
+    assert [line.split()[0] for line in lines[: len(listed)]] == [row["version_id"] for row in listed]
 
     assert run(place, "repair", "--salt", sound).code == 0
     assert run(place, "backup").code == 0

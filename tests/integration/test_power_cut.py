@@ -8,21 +8,25 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import botocore.httpsession
+import pytest
 from attrs import evolve
+from botocore.awsrequest import AWSPreparedRequest
 
 from rrbackup import config as configuration
-from rrbackup.api import open_repository
+from rrbackup.api import DEFAULT_THREADS, open_repository
 from rrbackup.config import Config, S3Settings
 from rrbackup.effects.s3 import S3Store
 from rrbackup.effects.store import list_exact
 from rrbackup.events import Notice
 from rrbackup.pure.model import VersionRef
 from rrbackup.pure.names import object_key, path_text
-from tests.integration.trees import look, write_odd
+from tests.integration.trees import look, write, write_odd
 from tests.servers import S3Server
 
-FILES = 400
+FILES = 300
 
 VICTIM = """
 import sys
@@ -121,6 +125,43 @@ def test_killed_at_a_random_upload(seaweed: S3Server, tmp_path: Path) -> None:
         referred = {entry.object.ref for entry in repository.files() if entry.object}
     assert stored_versions(store, all_keys(base)) == referred, "no orphan is left"
     assert list(store.list_uploads("files/")) == []
+
+
+def sent_requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Method and path of every request from now on, as it leaves for the server."""
+    sent: list[tuple[str, str]] = []
+    original = botocore.httpsession.URLLib3Session.send
+
+    def send(self: botocore.httpsession.URLLib3Session, request: AWSPreparedRequest) -> object:
+        sent.append((str(request.method), urlsplit(str(request.url)).path))
+        return original(self, request)
+
+    monkeypatch.setattr(botocore.httpsession.URLLib3Session, "send", send)
+    return sent
+
+
+def test_a_first_backup_killed_at_nine_tenths_sends_only_what_is_missing(
+    seaweed: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "base"
+    write(base, {f"d{number % 9}/f{number}": f"content {number}".encode() for number in range(FILES)})
+    bucket = seaweed.new_bucket()
+    config = config_file(tmp_path, base, seaweed, bucket)
+    killed_after(config, FILES * 9 // 10)
+    stored = {version.key for version in S3Store(seaweed.options(bucket)).list_versions("files/")}
+    assert len(stored) >= FILES * 9 // 10
+
+    with monkeypatch.context() as patch, open_repository(configuration.load_config(config)) as repository:
+        sent = sent_requests(patch)
+        assert repository.backup().problems == ()
+        uploads = [path for method, path in sent if method == "PUT" and "/files/" in path]
+    missing = FILES - len(stored)
+    assert missing <= len(uploads) <= missing + DEFAULT_THREADS, "what had no receipt goes again"
+    assert len(sent) - len(uploads) <= 20, "and the rest does not grow with the number of files"
+    assert repository.download("latest", tmp_path / "out").problems == ()
+    assert look(tmp_path / "out") == look(base)
+    referred = {entry.object.ref for entry in repository.files() if entry.object}
+    assert stored_versions(S3Store(seaweed.options(bucket)), all_keys(base)) == referred, "no orphan is left"
 
 
 def test_a_client_without_the_journal_needs_to_be_told(seaweed: S3Server, tmp_path: Path) -> None:

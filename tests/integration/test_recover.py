@@ -54,7 +54,8 @@ SEALED: dict[str, Any] = {
     "crypto": CHEAP,
     "chunk_size": 65_536,
 }
-PIPELINES = [pytest.param(PLAIN, id="plain"), pytest.param(PACKED, id="packed"), pytest.param(SEALED, id="sealed")]
+NOW_AND_THEN = pytest.param(PACKED, id="packed", marks=pytest.mark.deep)
+PIPELINES = [pytest.param(PLAIN, id="plain"), NOW_AND_THEN, pytest.param(SEALED, id="sealed")]
 
 HASHED = (rrbackup.Word.HASH_NAMES, rrbackup.Word.ENCRYPT)
 

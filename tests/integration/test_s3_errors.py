@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.s3_errors import Asked, Manner, refusal
-from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store
+from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, UnfinishedUpload
 from rrbackup.effects.store_rules import MULTIPART_THRESHOLD
 from rrbackup.errors import (
     AccessDenied,
@@ -32,7 +32,8 @@ BIG = b"x" * (MULTIPART_THRESHOLD + 1)
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
+    monkeypatch.setattr("rrbackup.pure.pacing.pause", lambda *_: 0.0)
     with running() as script:
         yield script
 
@@ -138,6 +139,9 @@ def listed(store: Store) -> object:
         (listed, "s3:ListBucketVersions"),
         (lambda store: store.delete_versions([VersionRef("k", V)]), "s3:DeleteObjectVersion"),
         (lambda store: list(store.list_uploads("k")), "s3:ListBucketMultipartUploads"),
+        (lambda store: store.abort_upload(UnfinishedUpload("k", "u")), "s3:AbortMultipartUpload"),
+        (lambda store: store.put("k", BIG), "s3:PutObject"),
+        (read_through, "s3:GetObjectVersion"),
         (lambda store: store.prepare(), "s3:GetBucketVersioning"),
     ],
 )
@@ -148,6 +152,47 @@ def test_a_denied_request_names_the_right_that_it_needs(
         act(script.store(error(403, "AccessDenied")))
     assert action in caught.value.hint
     assert "hidden" not in str(caught.value) + caught.value.hint
+
+
+def test_a_bucket_that_may_not_be_switched_to_versions_names_the_right(script: Script) -> None:
+    unversioned = Answer(body=b"<VersioningConfiguration/>")
+    with pytest.raises(AccessDenied) as caught:
+        script.store(unversioned, error(403, "AccessDenied")).prepare()
+    assert "s3:PutBucketVersioning" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_read_that_is_denied_may_be_of_something_that_is_not_there(script: Script, status: int) -> None:
+    store = script.store(error(status, "AccessDenied"))
+    for act in (lambda: store.head("k"), lambda: store.get("k", V)):
+        with pytest.raises(AccessDenied) as caught:
+            act()
+        assert "s3:ListBucket " in caught.value.hint
+    with pytest.raises(AccessDenied) as caught:
+        store.put("k", b"x")
+    assert "s3:ListBucket" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("ExpiredToken", "expired"),
+        ("InvalidAccessKeyId", "access key"),
+        ("InvalidToken", "token"),
+        ("SignatureDoesNotMatch", "secret_key"),
+        ("RequestTimeTooSkewed", "clock"),
+    ],
+)
+def test_keys_that_are_wrong_are_told_from_rights_that_are_missing(script: Script, code: str, word: str) -> None:
+    with pytest.raises(AccessDenied) as caught:
+        script.store(error(403, code)).get("k")
+    assert word in caught.value.hint
+    assert "s3:" not in caught.value.hint
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "429"), (503, "SlowDown"), (400, "RequestLimitExceeded")])
+def test_a_request_refused_for_its_load_is_repeated(script: Script, status: int, code: str) -> None:
+    assert script.store(error(status, code), STORED).put("k", b"x").attempts == 2
 
 
 def test_a_store_that_cannot_delete_many_is_asked_for_one_after_the_other(script: Script) -> None:
@@ -196,6 +241,7 @@ def client_error(status: int, code: str, message: str = "m") -> ClientError:
         (403, "SignatureDoesNotMatch", Manner.WRITE, AccessDenied),
         (400, "ExpiredToken", Manner.READ, AccessDenied),
         (403, "RequestTimeTooSkewed", Manner.IF_ABSENT, AccessDenied),
+        (429, "429", Manner.READ, StoreUnavailable),
         (500, "InternalError", Manner.READ, StoreUnavailable),
         (500, "InternalError", Manner.WRITE, OutcomeUnknown),
         (400, "RequestTimeout", Manner.WRITE, OutcomeUnknown),

@@ -270,7 +270,7 @@ def _other_headers(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "a header that is no object", raw_objects.framed({}, rest).replace(b"{}", b"[]", 1)
 
 
-@pytest.mark.parametrize("folder", ENCRYPTED)
+@pytest.mark.parametrize("folder", [ENCRYPTED[0], *(pytest.param(f, marks=pytest.mark.deep) for f in ENCRYPTED[1:])])
 def test_every_way_to_damage_an_encrypted_object_is_noticed(ours: Repo, tmp_path: Path, folder: str) -> None:
     paths = victims(folder)
     body = ours.object(paths[0])
@@ -403,7 +403,7 @@ def record_tamperings(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield from _other_headers(data)
 
 
-@pytest.mark.parametrize("index", [0, 1], ids=["first", "head"])
+@pytest.mark.parametrize("index", [pytest.param(0, id="first", marks=pytest.mark.deep), pytest.param(1, id="head")])
 def test_every_way_to_damage_a_diff_is_noticed(ours: Repo, tmp_path: Path, index: int) -> None:
     body = ours.diffs()[index]
     for what, data in record_tamperings(body.data):

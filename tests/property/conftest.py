@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pytest
 
-from rrbackup.effects import control, history, keychain
+from rrbackup.effects import history, key_listing, keychain, references, survey
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,9 +27,9 @@ class OneByOne:
         return map(work, items)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _one_by_one() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (control, history, keychain):
+        for module in (history, key_listing, keychain, references, survey):
             patch.setattr(module, "ThreadPoolExecutor", OneByOne)
         yield

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve, frozen
 
 from rrbackup.effects.memory import FaultKind
+from rrbackup.pure.adoption import refs_of
 from rrbackup.pure.steps import Publish, Upload, WriteClaim
 from tests.property import judge
 from tests.property.phases import Backup, Collect, End, Profile
@@ -26,9 +27,9 @@ HEIR = Profile("heir", Backup(tree(heir=b"hhhhhhhhhh")), take_over=True)
 class Race:
     """`past` is committed first; then `dead` claims, uploads one file and dies; then `racers` run at once.
 
-    Every racer runs up to `runs` times, also after a death, of which there are up to `deaths`. Up to `strikes` of the
-    writes get lost on their way there or back, or are sent twice. Two clients that may take over can take over from
-    each other for ever, so a run that would write one more open claim than `claims` dies.
+    Every racer runs up to `runs` times, or as often as its profile says, also after a death, of which there are up to
+    `deaths`. Up to `strikes` of the writes get lost on their way there or back, or are sent twice. Two clients that may
+    take over can take over from each other for ever, so a run that would write one more open claim than `claims` dies.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Search:
     def _successors(self, moment: Moment) -> Iterator[Moment]:
         for number, client in enumerate(moment.clients):
             if client.end is not None:
-                if client.number < self.race.runs:
+                if client.number < max(self.race.runs, client.profile.runs):
                     yield _replaced(moment, number, client.again(moment.store))
                 continue
             if client.claims == self.race.claims and client.claims_next:
@@ -139,7 +140,8 @@ class Search:
         self._ended.add(key)
         store = moment.store.copy()
         twins = moment.late if moment.strikes < self.race.strikes else frozenset()
-        known = {(ref.key, str(ref.version_id)) for client in moment.clients for ref in client.disk.receipts}
+        refs = (ref for client in moment.clients for ref in refs_of(client.disk.journal.receipts))
+        known = {(ref.key, str(ref.version_id)) for ref in refs}
         self._concluding(Client(HEIR, store), store, twins | (moment.late & known))
         for client in moment.clients:
             if isinstance(client.profile.goal, Backup):
@@ -184,4 +186,5 @@ def _wishes(race: Race) -> dict[str, Tree]:
     past = Profile("past", Backup(race.past))
     profiles = [past, HEIR, evolve(HEIR, name="second heir"), *race.racers, *((race.dead,) if race.dead else ())]
     trees = {profile.name: profile.goal.tree for profile in profiles if isinstance(profile.goal, Backup)}
-    return {f"{name}.{run}": wanted for name, wanted in trees.items() for run in range(1, race.runs + 2)}
+    runs = max(race.runs, *(racer.runs for racer in race.racers))
+    return {f"{name}.{run}": wanted for name, wanted in trees.items() for run in range(1, runs + 2)}

@@ -8,7 +8,8 @@ from attrs import evolve
 
 from rrbackup.effects.control import Control
 from rrbackup.pure import claims, collection, commit, format2, recovery, sweep
-from rrbackup.pure.model import Claim, ClaimState, Diff, DiffKind, ListedVersion, SeenClaim, VersionRef
+from rrbackup.pure.adoption import Receipt
+from rrbackup.pure.model import Claim, ClaimState, Diff, DiffKind, ListedVersion, SeenClaim, VersionId, VersionRef
 from rrbackup.pure.plan import Candidate
 from rrbackup.pure.steps import (
     Effect,
@@ -172,10 +173,33 @@ def no_fence_in_recovery(patch: Patch) -> None:
     """Recovery goes on without ending the transaction that it takes over."""
     real = recovery._when_ours
 
-    def when_ours(facts: recovery.Facts, seen: SeenClaim) -> Effect:
+    def when_ours(facts: recovery.Facts, seen: SeenClaim) -> Effect | None:
         return real(evolve(facts, committed=True), seen)
 
     patch.setattr(recovery, "_when_ours", when_ours)
+
+
+def old_claims_need_no_fence(patch: Patch) -> None:
+    """Recovery trusts time: a claim that is old by the store's clock is one of a dead client, so nothing ends it."""
+    real = recovery._when_ours
+
+    def when_ours(facts: recovery.Facts, seen: SeenClaim) -> Effect | None:
+        victim, task = facts.victim, facts.task
+        dead = victim is not None and task.patience.is_over(victim, task.who.host)
+        return real(evolve(facts, committed=True) if dead else facts, seen)
+
+    patch.setattr(recovery, "_when_ours", when_ours)
+
+
+def old_claims_are_just_cleared(patch: Patch) -> None:
+    """Recovery trusts time: an old claim is replaced by an idle record, and the victim's uploads are left to nobody."""
+    real = recovery._take_over
+
+    def take_over(facts: recovery.Facts, seen: SeenClaim) -> WriteClaim:
+        old = facts.task.patience.is_over(seen, facts.task.who.host)
+        return recovery._clearing(facts, seen) if old else real(facts, seen)
+
+    patch.setattr(recovery, "_take_over", take_over)
 
 
 def no_second_look_in_recovery(patch: Patch) -> None:
@@ -191,6 +215,24 @@ def no_second_look_in_tidying(patch: Patch) -> None:
 def no_second_look_in_collection(patch: Patch) -> None:
     """A collection deletes without looking again at claim and head."""
     patch.setattr(collection, "Sweep", partial(Sweep, claim_stands=True, head_stands=True))
+
+
+def unfenced_collection_and_clearing_without_condition(patch: Patch) -> None:
+    """A collection does not publish a fence, and a client that is done clears whatever claim there is.
+
+    Each is a wall of its own: with conditional clearing, whoever has uploaded holds the claim, or was fenced by the one
+    who took it. So a collection without a fence does harm only together with the other.
+    """
+    real = collection.advance
+
+    def advance(state: collection.State, outcome: Outcome) -> collection.State:
+        after = real(state, outcome)
+        if isinstance(after, collection.Fencing) and after.job.head is not None:
+            return collection._sweeping(after.job, after.claim, after.job.head)
+        return after
+
+    patch.setattr(collection, "advance", advance)
+    clear_without_condition(patch)
 
 
 def look_before_listing(patch: Patch) -> None:
@@ -236,6 +278,18 @@ def refused_publish_counts_as_lost(patch: Patch) -> None:
     _lost_when(patch, Refused)
 
 
+def unclear_publish_counts_as_published(patch: Patch) -> None:
+    """A publish without an answer is taken for a success; nothing is read back."""
+    real = commit.advance
+
+    def advance(state: commit.State, outcome: Outcome) -> commit.State:
+        if isinstance(state, commit.Publishing) and isinstance(outcome, Unclear):
+            return real(state, Wrote(VersionId("unknown"), '"unknown"', "unknown"))
+        return real(state, outcome)
+
+    patch.setattr(commit, "advance", advance)
+
+
 def _lost_when(patch: Patch, answer: type) -> None:
     real = commit.advance
 
@@ -250,6 +304,28 @@ def _lost_when(patch: Patch, answer: type) -> None:
 def no_search_for_twins(patch: Patch) -> None:
     """Uploads that were sent twice are not looked for."""
     patch.setattr(commit, "_search", lambda job, results, ending: Sweep(job.who.transaction, (), job.deletes))
+
+
+def adoption_by_anyone(patch: Patch) -> None:
+    """A backup adopts what its journal knows, whoever has held the claim in between."""
+
+    def wanted(facts: recovery.Facts) -> frozenset[Receipt]:
+        return facts.task.journal.receipts if facts.ours and facts.task.continues else frozenset()
+
+    patch.setattr(recovery.Facts, "wanted", property(wanted))
+
+
+def adoption_of_what_is_committed(patch: Patch) -> None:
+    """What a diff refers to already is adopted too, and deleted where the new commit has no use for it."""
+
+    def wanted(facts: recovery.Facts) -> frozenset[Receipt]:
+        return facts.task.journal.receipts if facts.ours and facts.task.continues else frozenset()
+
+    def kept(found: Sweep) -> frozenset[VersionRef]:
+        return found.wanted.intersection(found._found)
+
+    patch.setattr(recovery.Facts, "wanted", property(wanted))
+    patch.setattr(Sweep, "kept", property(kept))
 
 
 Mutant = Callable[[Patch], None]

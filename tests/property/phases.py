@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from rrbackup.pure import collection, commit, recovery, sweep
-from rrbackup.pure.model import HeadRef, LocalManifest, Mode, SeenClaim, TransactionId, VersionRef
+from rrbackup.pure.adoption import JournalContent, Receipt
+from rrbackup.pure.model import HeadRef, LocalManifest, Mode, SeenClaim
 from rrbackup.pure.outcomes import FileResult
 from rrbackup.pure.steps import Effect, Outcome, Results, Upload
 from tests.property.trees import Tree
@@ -31,21 +32,22 @@ Goal = Backup | Collect | CleanList
 
 @frozen
 class Profile:
-    """Who runs, and what for. `name` is also the host. `renews`: the claim is renewed after every file."""
+    """Who runs, what for, and how often at least. `name` is also the host. `renews`: the claim is renewed after every
+    file."""
 
     name: str
     goal: Goal
     take_over: bool = False
     mode: Mode = Mode.READ_WRITE
     renews: bool = False
+    runs: int = 1
 
 
 @frozen
 class Disk:
-    """What outlives a crash: the journal (transactions and receipts) and the local manifest."""
+    """What outlives a crash: the journal and the local manifest."""
 
-    transactions: frozenset[TransactionId] = frozenset()
-    receipts: frozenset[VersionRef] = frozenset()
+    journal: JournalContent = field(factory=JournalContent)
     manifest: LocalManifest | None = None
 
     def without_journal(self) -> "Disk":
@@ -70,6 +72,7 @@ class End(StrEnum):
 class Rest:
     head: HeadRef | None
     claim: SeenClaim
+    adopted: frozenset[Receipt] = frozenset()
 
 
 @frozen
@@ -98,6 +101,7 @@ class ReadingList:
 class Committing:
     manifest: LocalManifest
     state: commit.State
+    job: commit.Job
     sent: tuple[FileResult, ...] = ()
     renewed: SeenClaim | None = None
 

@@ -16,6 +16,7 @@ from rrbackup.effects.renewing import renewed
 from rrbackup.effects.runner import World, perform
 from rrbackup.errors import StoreError
 from rrbackup.pure import collection, commit, recovery, sweep
+from rrbackup.pure.adoption import JournalContent, Receipt, contents_of, with_known_sizes
 from rrbackup.pure.claims import Signature
 from rrbackup.pure.dedup import DedupKey, catalogue, dedup_key
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
@@ -184,14 +185,14 @@ class Client:
         goal = self.profile.goal
         wanted = goal.tree if isinstance(goal, Backup) else ()
         contents = NamedContents(self.requests, wanted, self._known_contents(), self._note_receipt)
-        return World(self.control, self.profile.mode, self._note_transaction, contents)
+        return World(self.control, self.profile.mode, self._note_transaction, self._note_discarded, contents)
 
     def _known_contents(self) -> dict[DedupKey, ObjectRef]:
         if not isinstance(self.phase, Committing):
             return {}
         sent = (result for result in self.phase.sent if isinstance(result, Settled))
         own = {dedup_key(r.content.sha256, ()): r.object for r in sent if r.object is not None}
-        return catalogue(self.phase.manifest.entries) | own
+        return contents_of(self.phase.job.adopted) | catalogue(self.phase.manifest.entries) | own
 
     def _concluded(self, phase: Phase) -> Phase:
         """Past everything that needs no request."""
@@ -199,9 +200,10 @@ class Client:
             case Settling(facts) if recovery.next_effect(facts) is None:
                 return self._concluded(self._settled(facts))
             case SettlingJournal(rest, search) if sweep.next_effect(search) is None:
-                self.disk = self.disk.without_journal()
+                if not rest.adopted:
+                    self.disk = self.disk.without_journal()
                 return self._concluded(self._at_rest(rest))
-            case Committing(manifest, commit.Ended() as end):
+            case Committing(manifest, commit.Ended() as end, _):
                 return self._committed(manifest, end)
             case Collecting(collection.Ended(_, lost)):
                 self.disk = self.disk.without_journal()
@@ -215,7 +217,8 @@ class Client:
         return recovery.Task(
             who=self._signature(),
             new_repository=self._repository(None),
-            dead=self.disk.transactions,
+            journal=self.disk.journal,
+            continues=isinstance(self.profile.goal, Backup),
             take_over=self.profile.take_over,
             deletes=self._deletes,
             known_head=self.disk.manifest.head if self.disk.manifest else None,
@@ -225,11 +228,8 @@ class Client:
         assert facts.claim is not None
         if facts.blocked:
             return Ended(End.BLOCKED)
-        victim = facts.victim.open if facts.victim else None
-        swept = victim is not None and victim.transaction in self.disk.transactions
-        receipts = frozenset() if swept else self.disk.receipts
-        search = sweep.of_receipts(receipts, TransactionId(""), self._deletes)
-        return SettlingJournal(Rest(facts.head, facts.claim), search)
+        search = sweep.of_receipts(facts.strays, TransactionId(""), self._deletes)
+        return SettlingJournal(Rest(facts.head, facts.claim, facts.adopted), search)
 
     # --- as in effects.planning --------------------------------------------------------------------------------
 
@@ -255,11 +255,13 @@ class Client:
         if manifest.head != rest.head:
             return Ended(End.STALE)
         plan = plan_of(manifest, self.profile.goal.tree)
-        if plan.empty:
+        if plan.empty and rest.claim.open is None:
             self.disk = evolve(self.disk, manifest=manifest)
             return Ended(End.NOTHING)
-        job = commit.Job(self._signature(), self._repository(rest.head), plan, rest.claim, self._deletes)
-        return Committing(manifest, commit.begin(job))
+        plan = evolve(plan, candidates=with_known_sizes(plan.candidates, rest.adopted))
+        repository = self._repository(rest.head)
+        job = commit.Job(self._signature(), repository, plan, rest.claim, self._deletes, rest.adopted)
+        return Committing(manifest, commit.begin(job), job)
 
     # --- as in effects.committing ------------------------------------------------------------------------------
 
@@ -290,7 +292,16 @@ class Client:
         return head.repository if head else RepositoryId(f"repository of {self.profile.name}.{self.number}")
 
     def _note_transaction(self, transaction: TransactionId) -> None:
-        self.disk = evolve(self.disk, transactions=self.disk.transactions | {transaction})
+        journal = self.disk.journal
+        self._write_down(evolve(journal, transactions=journal.transactions | {transaction}))
 
-    def _note_receipt(self, ref: VersionRef) -> None:
-        self.disk = evolve(self.disk, receipts=self.disk.receipts | {ref})
+    def _note_receipt(self, sha256: str, size: int, ref: ObjectRef) -> None:
+        assert isinstance(self.phase, Committing)
+        receipt = Receipt(self.phase.job.line, sha256, size, ref)
+        self._write_down(evolve(self.disk.journal, receipts=self.disk.journal.receipts | {receipt}))
+
+    def _note_discarded(self, refs: tuple[VersionRef, ...]) -> None:
+        self._write_down(evolve(self.disk.journal, discarded=self.disk.journal.discarded.union(refs)))
+
+    def _write_down(self, journal: JournalContent) -> None:
+        self.disk = evolve(self.disk, journal=journal)

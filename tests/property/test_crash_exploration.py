@@ -36,13 +36,13 @@ SCENARIOS = (
 )
 AT_LEAST = {
     "first backup": 4_000,
-    "second backup": 4_000,
+    "second backup": 3_800,
     "a renewed claim": 4_000,
     "only a deletion and a copy": 900,
     "nothing could be read": 1_400,
     "parts": 5_500,
     "collection": 11_000,
-    "write-only client": 3_800,
+    "write-only client": 3_700,
 }
 """Histories; fewer would mean that something is no longer tried."""
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.errors import DamagedObject, LocalStateError, UnsupportedFormat
-from rrbackup.pure import format1, format1_json, format1_object, format2
+from rrbackup.pure import format1, format1_json, format1_object, format2, journal_format
 from rrbackup.pure.format1_object import Kdf, Pull
 from rrbackup.pure.header import Header, encode_frame
 from rrbackup.pure.model import LocalManifest
@@ -70,7 +70,7 @@ def parse_all(data: bytes) -> None:
         with suppress(LocalStateError):
             parse(data)
     format1_object.is_format1(data)
-    format2.decode_journal(data.split(b"\n"))
+    journal_format.decode_journal(data.split(b"\n"))
 
 
 # --- what is thrown at them ----------------------------------------------------------------------------------------

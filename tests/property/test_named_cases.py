@@ -85,7 +85,7 @@ def test_a_client_tidying_up_after_its_commit_deletes_nothing_of_its_successor(s
 
 def test_a_collection_looks_at_its_claim_after_listing(store: SearchStore) -> None:
     collecting = collector(store).until(ListAll)
-    b = client(store, "b").until(Upload)
+    b = client(store, "b", over=True).until(Upload)
     b.step()
     assert collecting.run().end is End.LOST
     assert b.run().end is End.COMMITTED

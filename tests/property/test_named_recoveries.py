@@ -18,6 +18,7 @@ from rrbackup.pure.steps import (
 )
 from tests.property import judge
 from tests.property.cases import (
+    COPY,
     LOST,
     PAST,
     WISHES,
@@ -55,6 +56,20 @@ def test_a_recovery_is_recovered_by_a_third_client(store: SearchStore) -> None:
     assert t.run().end is End.LOST, "T was alive after all"
     assert committed(store) == ["past", "c"]
     assert faults(store, c) == []
+
+
+def test_a_recoverer_that_lost_its_claim_fences_nobody(store: SearchStore) -> None:
+    """A is about to fence its own dead run; the head moves, and B takes over: A's fence would only hit B."""
+    copying = client(store, "copy", COPY).until(Publish)
+    gone = client(store, "a").until(Upload)
+    gone.step()
+    a = gone.kill().again(store).until(Publish)
+    assert copying.run().end is End.COMMITTED
+    b = client(store, "b", over=True).until(Upload)
+    assert a.run().end is End.BLOCKED
+    assert b.run().end is End.COMMITTED
+    assert a.again(store).run().end is End.COMMITTED
+    assert faults(store, b, copying, a.again(store)) == []
 
 
 def test_an_expired_list_of_keys_makes_recovery_look_through_everything(store: SearchStore) -> None:

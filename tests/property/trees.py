@@ -17,7 +17,6 @@ from rrbackup.pure.model import (
     Problem,
     ProblemKind,
     Status,
-    VersionRef,
 )
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason
@@ -68,7 +67,7 @@ class NamedContents:
     store: Store
     wanted: Tree
     known: dict[DedupKey, ObjectRef]
-    note_receipt: Callable[[VersionRef], None]
+    note_receipt: Callable[[str, int, ObjectRef], None]
 
     def inspect(self, candidates: tuple[Candidate, ...]) -> tuple[FileResult, ...]:
         settled: list[FileResult] = []
@@ -94,7 +93,7 @@ class NamedContents:
         assert body is not None
         stored = self.store.put(candidate.key, body)
         ref = ObjectRef(candidate.key, stored.version_id, stored.size, stored.etag)
-        self.note_receipt(ref.ref)
+        self.note_receipt(digest(body), len(body), ref)
         return Settled(candidate.path, _content(body), ref, uploaded=True, doubtful=stored.attempts > 1)
 
 

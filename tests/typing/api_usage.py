@@ -59,6 +59,17 @@ def looking_back(repository: rrbackup.Repository) -> None:
     assert_type(repository.collect_garbage(), rrbackup.CollectResult)
 
 
+def repairing(repository: rrbackup.Repository) -> None:
+    state = repository.manifest_state()
+    assert_type(state, rrbackup.ManifestState)
+    assert_type(state.commits, tuple[rrbackup.Version, ...])
+    assert_type(state.unsound, tuple[rrbackup.Unsound, ...])
+    if not state.sound and state.head is not None:
+        repaired = repository.repair_head(state.head)
+        assert_type(repaired, rrbackup.HeadRepaired)
+        assert_type(repaired.version_id, rrbackup.VersionId | None)
+
+
 def failing(config: rrbackup.Config) -> str:
     try:
         backing_up(config)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from rrbackup.pure import commit
+from rrbackup.pure.adoption import Receipt
 from rrbackup.pure.claims import Signature, opening
 from rrbackup.pure.commit import Job, State
 from rrbackup.pure.model import (
@@ -68,6 +69,10 @@ def link_of(who: Signature) -> Link:
 
 
 NEW = job(CANDIDATE)
+RECEIPT = Receipt(TransactionId("earlier"), "bb" * 32, 1, evolve(OBJECT, version_id=VersionId("o0")))
+RECOVERY = Signature(TransactionId("recovery"), "host", 0)
+RECOVERED = SeenClaim(opening(RECOVERY, HEAD, (), SeenClaim()), '"c0"', VersionId("c0"))
+ADOPTING = evolve(NEW, claim=RECOVERED, adopted=frozenset({RECEIPT}))
 SAME = job(UNCHANGED)
 
 
@@ -112,6 +117,7 @@ SAMPLES: Sequence[Sample] = (
     Sample(commit.Confirming(NEW, ()), ClaimSeen(HELD), "ClaimSeen: ours"),
     Sample(commit.Confirming(NEW, ()), ClaimSeen(SeenClaim()), "ClaimSeen: as before"),
     Sample(commit.Confirming(NEW, ()), ClaimSeen(FOREIGN), "ClaimSeen: another's"),
+    Sample(commit.Confirming(ADOPTING, ()), ClaimSeen(FOREIGN), "ClaimSeen: another's, and something was adopted"),
     Sample(commit.Uploading(NEW, (), HELD), Results((UPLOADED,)), "Results: something differs"),
     Sample(commit.Uploading(SAME, (), HELD), Results((KNOWN,)), "Results: nothing differs"),
     Sample(commit.Uploading(SAME, (), HELD), Results((LEFT,)), "Results: nothing differs, but something was sent"),

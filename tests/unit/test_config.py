@@ -88,6 +88,7 @@ def test_defaults_are_those_of_the_original() -> None:
     assert (config.local_manifest_file, config.local_lock_file) == ("manifest", "rrbackup_lock")
     assert (config.remote_manifest_diff_file, config.remote_gc_log_file) == ("manifest_diffs", "gc_log")
     assert config.remote_garbage_object_log_file == "garbage_objects"
+    assert config.remote_checkpoint_file == "manifest_checkpoint"
     assert (config.remote_base_path, config.remote_password_salt_file) == ("files", "salt_file")
     assert config.chunk_size == 5_242_880
     assert (config.read_only, config.write_only, config.allow_delete_versions) == (False, False, None)

@@ -22,11 +22,11 @@ from rrbackup.config import Config, CryptoSettings, DirectorySettings, S3Setting
 from rrbackup.config_check import keys_of
 from rrbackup.config_shapes import plain
 from rrbackup.effects.directory import DirectoryStore
-from rrbackup.pure import commit, format2
+from rrbackup.pure import commit, format2, journal_format
 from rrbackup.pure.labels import object_labels
 from rrbackup.pure.model import ClaimState, PathText, Word
 from rrbackup.pure.names import object_key, path_text
-from tests.unit.commit_samples import CANDIDATE, GONE, OUTCOMES, SAMPLES, job
+from tests.unit.commit_samples import ADOPTING, CANDIDATE, GONE, OUTCOMES, SAMPLES, job
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
@@ -122,8 +122,11 @@ def test_the_local_manifest_of_the_format() -> None:
 
 
 def test_the_journal_of_the_format() -> None:
-    content = format2.decode_journal(FORMAT["text example=journal"].encode().splitlines())
-    assert (len(content.transactions), [ref.key for ref in content.refs]) == (1, ["files/notes/todo.txt"])
+    content = journal_format.decode_journal(FORMAT["text example=journal"].encode().splitlines())
+    (transaction,) = content.transactions
+    (receipt,) = content.receipts
+    assert (receipt.line, receipt.object.key) == (transaction, "files/notes/todo.txt")
+    assert {ref.key for ref in content.discarded} == {"files/notes/list.txt"}
 
 
 def test_the_directory_of_the_format(tmp_path: Path) -> None:
@@ -176,7 +179,7 @@ def test_every_other_outcome_is_a_programming_error() -> None:
 
 def test_the_table_says_where_the_machine_starts() -> None:
     unknown = evolve(CANDIDATE, known_size=False)
-    starts = [job(CANDIDATE, unknown), job(CANDIDATE), job(planned=(GONE,)), job()]
+    starts = [ADOPTING, job(CANDIDATE, unknown), job(CANDIDATE), job(planned=(GONE,)), job()]
     shown = [row[-1] for row in rows("docs/design.md", *TRANSITIONS) if row[0] == "start"]
     assert shown == [name_of(commit.begin(start)) for start in starts]
 
@@ -261,7 +264,9 @@ def test_every_command_line_that_is_shown_exists(document: str) -> None:
         words = shlex.split(line, comments=True)[1:]
         commands = [word for word in words if word in program.commands]
         command = program.commands[commands[0] if commands else "backup"]
-        options = {option for p in command.get_params(click.Context(command)) for option in p.opts}
+        options = {
+            option for p in command.get_params(click.Context(command, **program.context_settings)) for option in p.opts
+        }
         assert {word for word in words if word.startswith("-")} <= options, line
 
 

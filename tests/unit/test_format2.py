@@ -1,5 +1,6 @@
 """Format 2 on the wire: golden bytes, round trips, and refusal of everything else."""
 
+import hashlib
 import struct
 from contextlib import suppress
 
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from rrbackup.errors import DamagedObject, LocalStateError, PasswordMissing, UnsupportedFormat
 from rrbackup.pure import format2, framing
 from rrbackup.pure.compression import compress
-from rrbackup.pure.format2 import JournalContent
 from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.header import MAX_HEADER_BYTES, Header, encode_frame
 from rrbackup.pure.model import (
@@ -79,9 +79,12 @@ GOLDEN_CLAIM = (
 GOLDEN_GARBAGE = (
     struct.pack(">I", 40) + b'{"V":"2","kind":"garbage","pipeline":[]}' + b'{"format":2,"versions":[["files/a","v7"]]}'
 )
-GOLDEN_LOCAL = (
+GOLDEN_OPENING = (
     b'{"format":2,"head":{"version_id":"v2","etag":"\\"e2\\"","sha256":"' + b"ef" * 32 + b'","sequence":2,'
-    b'"repository":"r0"},"entries":[\n'
+    b'"repository":"r0"}'
+)
+GOLDEN_LOCAL = (
+    GOLDEN_OPENING + b',"opening_sha256":"' + hashlib.sha256(GOLDEN_OPENING).hexdigest().encode() + b'","entries":[\n'
     b'{"path":"/a","size":3,"mtime_ns":1700000000123456789,"mode":420,"sha256":"' + b"ab" * 32 + b'",'
     b'"object":{"key":"files/a","version_id":"v7","stored_size":3,"etag":"\\"etag\\""},"ctime_ns":9,"inode":4,'
     b'"recent":true},\n'
@@ -295,6 +298,19 @@ def test_every_flipped_bit_in_the_local_manifest_is_noticed() -> None:
             format2.decode_local(data[:position], "x")
 
 
+def test_the_first_line_of_the_local_manifest_tells_the_head_and_every_flipped_bit_in_it_is_noticed() -> None:
+    manifest = LocalManifest(HEAD, (LocalEntry(FILE), LocalEntry(FOLDER)))
+    line = next(iter(format2.encode_local(manifest)))
+    assert format2.decode_local_head(line) == HEAD
+    for position in range(len(line)):
+        assert format2.decode_local_head(line[:position] + bytes([line[position] ^ 1]) + line[position + 1 :]) is None
+        assert format2.decode_local_head(line[:position]) is None
+
+
+def test_a_first_line_without_a_digest_of_its_own_tells_no_head() -> None:
+    assert format2.decode_local_head(GOLDEN_OPENING + b',"entries":[\n') is None
+
+
 def test_the_local_manifest_of_version_1_is_told_apart() -> None:
     old = b'{"latest_remote_diff":{"version_id":"x","last_modified":"y"},"files":[]}'
     with pytest.raises(LocalStateError, match="another version"):
@@ -325,7 +341,7 @@ def test_a_bomb_in_a_record_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         format2.decode_diff(data, "x")
 
 
-# --- plans and journals ------------------------------------------------------------------------------------------
+# --- plans ------------------------------------------------------------------------------------------------------
 
 
 def test_plans_round_trip() -> None:
@@ -339,20 +355,3 @@ def test_plans_round_trip() -> None:
         7,
     )
     assert format2.decode_plan(format2.encode_plan(plan), "x") == plan
-
-
-def test_the_journal_passes_over_what_it_cannot_read() -> None:
-    lines = [
-        format2.encode_journal_start(TransactionId("t1")),
-        format2.encode_receipt(VersionRef("files/a", VersionId("v1"))),
-        b"\xff{",
-        b"[]",
-        b'{"key":"files/b"}',
-        b'{"transaction":[]}',
-        b'{"transaction":null,"version_id":null}',
-        b'{"key":1,"version_id":{}}',
-        format2.encode_journal_start(TransactionId("t2")),
-    ]
-    assert format2.decode_journal(lines) == JournalContent(
-        frozenset({TransactionId("t1"), TransactionId("t2")}), frozenset({VersionRef("files/a", VersionId("v1"))})
-    )

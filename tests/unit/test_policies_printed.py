@@ -26,7 +26,7 @@ SPELLINGS = {
 """As Amazon writes them; a misspelt action grants nothing, in silence."""
 
 PLAIN = Place("bucket")
-RENAMED = Place("bucket", "laptop", "m", "c", "g", "s", "f")
+RENAMED = Place("bucket", "laptop", "m", "c", "g", "s", "f", checkpoint="p")
 
 
 def statements(mode: PolicyMode, place: Place) -> list[Any]:
@@ -65,14 +65,17 @@ def test_rights_to_buckets_and_to_objects_stand_where_they_mean_something(mode: 
         assert (of_a_bucket is not None) == (resource == "")
 
 
-def test_only_the_normal_mode_deletes_and_only_versions_of_files() -> None:
-    deleting = [(mode, *right) for mode in PolicyMode for right in granted(mode) if "Delete" in right[0]]
-    assert deleting == [(PolicyMode.READ_WRITE, "s3:DeleteObjectVersion", "files/*")]
+DELETING = [("s3:DeleteObjectVersion", "files/*"), ("s3:DeleteObjectVersion", "manifest_checkpoint")]
+
+
+def test_only_the_normal_mode_deletes_and_only_versions_of_files_and_checkpoints() -> None:
+    deleting = [(mode, right) for mode in PolicyMode for right in granted(mode) if "Delete" in right[0]]
+    assert deleting == [(PolicyMode.READ_WRITE, right) for right in DELETING]
 
 
 def test_the_normal_mode_may_whatever_the_restricted_ones_may() -> None:
     apart = {*granted(PolicyMode.READ_ONLY), *granted(PolicyMode.WRITE_ONLY)}
-    assert set(granted(PolicyMode.READ_WRITE)) == {*apart, ("s3:DeleteObjectVersion", "files/*")}
+    assert set(granted(PolicyMode.READ_WRITE)) == {*apart, *DELETING}
 
 
 def test_the_keys_are_written_by_setup_alone() -> None:
@@ -82,22 +85,23 @@ def test_the_keys_are_written_by_setup_alone() -> None:
 @pytest.mark.parametrize("mode", PolicyMode)
 def test_resources_have_the_configured_prefix_and_names(mode: PolicyMode) -> None:
     renaming = {"manifest_diffs": "m", "gc_log": "c", "garbage_objects": "g", "salt_file": "s", "files/*": "f/*"}
+    renaming["manifest_checkpoint"] = "p"
     expected = {(action, f"laptop/{renaming.get(name, name)}" if name else "") for action, name in granted(mode)}
     assert set(granted(mode, RENAMED)) == expected
 
 
 @pytest.mark.parametrize("mode", PolicyMode)
-def test_listing_is_restricted_to_the_prefix_where_there_is_one(mode: PolicyMode) -> None:
+def test_listing_is_restricted_to_the_prefix_where_the_store_tells_it(mode: PolicyMode) -> None:
     assert not any("Condition" in statement for statement in statements(mode, PLAIN))
-    operators = {
-        action: statement.get("Condition")
-        for statement in statements(mode, RENAMED)
-        for action in statement["Action"]
-        if "s3:List" in action
-    }
-    below = {"s3:prefix": "laptop/*"}
-    assert operators.pop("s3:ListBucketVersions") == {"StringLike": below}
-    assert all(condition == {"StringLikeIfExists": below} for condition in operators.values())
+    operators: dict[str, list[Any]] = {}
+    for statement in statements(mode, RENAMED):
+        for action in statement["Action"]:
+            if "s3:List" in action:
+                operators.setdefault(action, []).append(statement.get("Condition"))
+    below, untold = {"StringLike": {"s3:prefix": "laptop/*"}}, {"Null": {"s3:prefix": "true"}}
+    assert operators.pop("s3:ListBucketVersions") == [below]
+    assert operators.pop("s3:ListBucket") == [untold]
+    assert all(conditions == [below, untold] for conditions in operators.values())
 
 
 def test_a_name_with_wildcards_stands_for_itself() -> None:
@@ -148,13 +152,13 @@ def test_only_old_versions_of_claim_and_garbage_list_expire() -> None:
 
 def test_unfinished_uploads_are_given_up_wherever_there_may_be_some() -> None:
     aborting = {rule["Filter"]["Prefix"] for rule in rules(RENAMED) if "AbortIncompleteMultipartUpload" in rule}
-    assert aborting == {"laptop/m", "laptop/c", "laptop/g", "laptop/f/"}
+    assert aborting == {"laptop/m", "laptop/p", "laptop/c", "laptop/g", "laptop/f/"}
 
 
 @pytest.mark.parametrize("prefix", ["", "laptop", "p" * 500])
 def test_rules_have_names_of_their_own_that_amazon_takes(prefix: str) -> None:
     names = [rule["ID"] for rule in (*rules(evolve(PLAIN, prefix=prefix)), *rules(evolve(PLAIN, prefix="other")))]
-    assert len(set(names)) == 8
+    assert len(set(names)) == 10
     assert all(len(name) <= 255 and name.startswith("rrbackup ") for name in names)
 
 

@@ -1,0 +1,76 @@
+"""What any version of the manifest object refers to, in the chain or not: the list of what must never be deleted.
+
+The rule decided here: one version that cannot be read, and nothing may be deleted, for nobody knows what it refers to.
+Only what a repair has set aside may be unreadable: a person has said that it is of no use. What of it can be read still
+counts.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from attrs import frozen
+
+from rrbackup.effects.store import Fetched
+from rrbackup.effects.survey import FETCH_THREADS, Reading
+from rrbackup.errors import DamagedChain, DamagedObject, RRBackupError, WrongPassword
+from rrbackup.pure.format1_object import is_format1
+from rrbackup.pure.model import Change, VersionId, VersionRef
+from rrbackup.pure.soundness import FINDINGS
+
+
+@frozen
+class _Seen:
+    """One version: what it refers to, or why that cannot be told."""
+
+    version_id: VersionId
+    old: bool
+    refs: frozenset[VersionRef] = frozenset()
+    fault: RRBackupError | None = None
+
+
+def read_references(
+    newest_first: Sequence[VersionId],
+    fetch: Callable[[VersionId], Fetched],
+    reading: Reading,
+    set_aside: Callable[[], frozenset[VersionId]],
+) -> frozenset[VersionRef]:
+    """`set_aside` says what the sound chain has set aside; it is asked only where something cannot be read."""
+    with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        seen = list(pool.map(lambda version_id: _look(fetch(version_id), reading), newest_first))
+    faults = _faults(seen)
+    if faults:
+        allowed = set_aside()
+        for version_id, fault in faults:
+            if version_id not in allowed:
+                raise fault
+    return frozenset(ref for one in seen for ref in one.refs)
+
+
+def _look(fetched: Fetched, reading: Reading) -> _Seen:
+    found = partial(_Seen, fetched.info.version_id)
+    if is_format1(fetched.body):
+        try:
+            return found(True, _referred(reading.old(fetched).changes))
+        except (DamagedObject, DamagedChain, WrongPassword) as error:
+            return found(True, fault=error)
+    if (locked_out := reading.locked_out(fetched)) is not None:
+        return found(False, fault=locked_out)
+    try:
+        return found(False, _referred(reading.diff(fetched).diff.changes))
+    except FINDINGS as error:
+        return found(False, fault=error)
+
+
+def _referred(changes: Iterable[Change]) -> frozenset[VersionRef]:
+    return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)
+
+
+def _faults(seen: Sequence[_Seen]) -> list[tuple[VersionId, RRBackupError]]:
+    """Raises WrongPassword for a diff of rrbackup 1.0, but not where one of this version lies below it: then it was put
+    there against the rules, and may be encrypted with whatever key."""
+    last_new = max((place for place, one in enumerate(seen) if not one.old), default=-1)
+    for place, one in enumerate(seen):
+        if isinstance(one.fault, WrongPassword) and place > last_new:
+            raise one.fault
+    return [(one.version_id, one.fault) for one in seen if one.fault is not None]

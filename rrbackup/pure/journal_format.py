@@ -1,0 +1,64 @@
+"""The lines of the upload journal: one JSON object each.
+
+A line that cannot be read is passed over: a lost line costs an upload, not safety.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+from cattrs.errors import BaseValidationError
+
+from rrbackup.pure.adoption import JournalContent, Receipt
+from rrbackup.pure.model import TransactionId, VersionId, VersionRef
+from rrbackup.pure.wire import SHAPES, converter
+
+
+def encode_transaction(transaction: TransactionId) -> bytes:
+    return orjson.dumps({"transaction": transaction})
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    return orjson.dumps({"receipt": converter.unstructure(receipt)})
+
+
+def encode_discarded(ref: VersionRef) -> bytes:
+    return orjson.dumps({"discarded": [ref.key, ref.version_id]})
+
+
+def decode_journal(lines: Iterable[bytes]) -> JournalContent:
+    transactions: set[TransactionId] = set()
+    receipts: set[Receipt] = set()
+    discarded: set[VersionRef] = set()
+    for fact in _facts(lines):
+        match fact:
+            case Receipt():
+                receipts.add(fact)
+            case VersionRef():
+                discarded.add(fact)
+            case _:
+                transactions.add(fact)
+    return JournalContent(frozenset(transactions), frozenset(receipts), frozenset(discarded))
+
+
+Fact = TransactionId | Receipt | VersionRef
+
+
+def _facts(lines: Iterable[bytes]) -> Iterator[Fact]:
+    for line in lines:
+        try:
+            yield _fact(orjson.loads(line))
+        except (BaseValidationError, orjson.JSONDecodeError, *SHAPES):
+            continue
+
+
+def _fact(row: Any) -> Fact:
+    match row:
+        case {"transaction": str(transaction)}:
+            return TransactionId(transaction)
+        case {"receipt": dict(fields)}:
+            return converter.structure(fields, Receipt)
+        case {"discarded": [str(key), str(version_id)]}:
+            return VersionRef(key, VersionId(version_id))
+        case _:
+            raise ValueError("a row of another kind")
