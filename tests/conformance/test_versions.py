@@ -10,7 +10,7 @@ from rrbackup.errors import ObjectMissing
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
 from tests.worlds import KINDS, World
 
-QUICK = ("memory", "directory", "seaweedfs")
+QUICK = ("memory", "seaweedfs")
 THOUSANDS = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.deep) for kind in KINDS]
 """A thousand writes take the others seconds, and say nothing that these do not."""
 

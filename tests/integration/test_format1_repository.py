@@ -643,7 +643,8 @@ def test_an_upgrade_that_is_cut_off_at_any_request_is_made_good(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("each_key_once")
-@pytest.mark.parametrize("kind", mostly_deep(ENCRYPTED), ids=named)
+@pytest.mark.deep
+@pytest.mark.parametrize("kind", ENCRYPTED, ids=named)
 def test_an_upgrade_of_keys_that_is_cut_off_at_any_write_is_made_good(tmp_path: Path, kind: Kind) -> None:
     assert strike_everywhere(tmp_path, kind, lambda call: call.method not in READS) >= 16
 

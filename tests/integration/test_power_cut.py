@@ -26,7 +26,7 @@ from rrbackup.pure.names import object_key, path_text
 from tests.integration.trees import look, write, write_odd
 from tests.servers import S3Server
 
-FILES = 300
+FILES = 200
 
 VICTIM = """
 import sys

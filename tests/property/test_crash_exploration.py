@@ -34,6 +34,12 @@ SCENARIOS = (
         ("files/a.bak",),
     ),
 )
+MOSTLY_QUICK = [
+    pytest.param(
+        scenario, id=scenario.name, marks=[pytest.mark.deep] if scenario.name in ("a renewed claim", "parts") else []
+    )
+    for scenario in SCENARIOS
+]
 AT_LEAST = {
     "first backup": 4_000,
     "second backup": 3_800,
@@ -47,7 +53,7 @@ AT_LEAST = {
 """Histories; fewer would mean that something is no longer tried."""
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", MOSTLY_QUICK)
 def test_every_invariant_holds_after_one_fault_in_a_run_and_one_in_its_recovery(scenario: Scenario) -> None:
     explored = Exploration(scenario).run()
     sys.stdout.write(f"{scenario.name}: {explored.histories} histories, {explored.situations} different\n")

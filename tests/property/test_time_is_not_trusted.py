@@ -32,10 +32,11 @@ RACES = (
     Race("two polite clients", (A, POLITE), PAST, deaths=1),
     Race("two first backups", (A, POLITE)),
     Race("one renews", (RENEWING, POLITE), PAST),
-    Race("one collects", (A, OTHER_COLLECTOR), PAST, deaths=1),
+    Race("one collects", (A, OTHER_COLLECTOR), PAST),
     Race("a dead claim, one collects", (HEIRS[0], OTHER_COLLECTOR), PAST, DEAD, claims=1),
 )
 LARGER_RACES = (
+    Race("one collects", (A, OTHER_COLLECTOR), PAST, deaths=1),
     Race("three polite clients", (A, POLITE, COPY), PAST),
     Race("two polite clients", (A, POLITE), PAST, deaths=1, strikes=1),
     Race("two polite clients, twice each", (A, POLITE), PAST, runs=2),

@@ -111,11 +111,12 @@ def test_a_narrow_terminal_folds_an_id_and_loses_nothing(monkeypatch: pytest.Mon
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(), JSON_VALUES), st.lists(JSON_VALUES))
+@given(st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=4), st.lists(JSON_VALUES, max_size=5))
 def test_what_is_streamed_reads_back(members: dict[str, object], rows: list[object]) -> None:
     document = {**members, "rows": Rows(rows)}
     text = "".join(json_chunks(document))
