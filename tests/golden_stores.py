@@ -8,6 +8,8 @@ import json
 from base64 import b64decode, b64encode
 from pathlib import Path
 
+import pytest
+from _pytest.mark import ParameterSet
 from attrs import frozen
 
 from rrbackup.effects.memory import MemoryStore
@@ -48,6 +50,12 @@ class Golden:
 
 def folders() -> list[str]:
     return sorted(path.parent.name for path in GOLDEN.glob("*/store.json"))
+
+
+def mostly_deep() -> list[ParameterSet]:
+    """All of them as parameters of a test; in `make test` only one of each format."""
+    quick = ("format1-encrypted", "format2-plain")
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.deep) for name in folders()]
 
 
 def format_of(folder: str) -> int:

@@ -355,7 +355,7 @@ def test_the_trial_of_a_new_store_survives_a_lost_answer(bench: Bench) -> None:
     assert bench.holds(TREE).backup().problems == ()
 
 
-@pytest.mark.parametrize("key", ["gc_log", "manifest_diffs"])
+@pytest.mark.parametrize("key", [pytest.param("gc_log", marks=pytest.mark.deep), "manifest_diffs"])
 def test_a_conditional_write_that_is_never_answered_is_given_up_after_a_few_tries(bench: Bench, key: str) -> None:
     bench.holds({"small": b"first"}).backup()
     before = bench.asked()[f"PUT {key}"]
@@ -559,7 +559,13 @@ def test_a_disk_without_room_for_the_local_manifest_costs_nothing_that_was_commi
     assert len(bench.verdict().commits) == 1
 
 
-@pytest.mark.parametrize("limit", [20, 500], ids=["no room for the transaction", "no room for a receipt"])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param(20, id="no room for the transaction", marks=pytest.mark.deep),
+        pytest.param(500, id="no room for a receipt"),
+    ],
+)
 def test_a_disk_without_room_for_the_journal_stops_the_backup_and_nothing_is_lost(bench: Bench, limit: int) -> None:
     bench.holds({"a": b"first"}).backup()
     bench.holds({f"file{n}": b"%d" % n for n in range(20)})

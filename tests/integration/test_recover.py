@@ -54,8 +54,7 @@ SEALED: dict[str, Any] = {
     "crypto": CHEAP,
     "chunk_size": 65_536,
 }
-NOW_AND_THEN = pytest.param(PACKED, id="packed", marks=pytest.mark.deep)
-PIPELINES = [pytest.param(PLAIN, id="plain"), NOW_AND_THEN, pytest.param(SEALED, id="sealed")]
+PIPELINES = [pytest.param(PLAIN, id="plain"), pytest.param(SEALED, id="sealed")]
 
 HASHED = (rrbackup.Word.HASH_NAMES, rrbackup.Word.ENCRYPT)
 
@@ -142,7 +141,7 @@ def expected_file(seen: Seen, format_: int) -> ExpectedFile:
             return ExpectedFile("file", len(seen.content), digest, seen.mtime_ns, mode)
 
 
-@pytest.mark.parametrize("folder", golden_stores.folders())
+@pytest.mark.parametrize("folder", golden_stores.mostly_deep())
 def test_a_golden_store_without_its_manifest(folder: str, recover: Recovery, tmp_path: Path) -> None:
     """What was sent last of each path comes back: also what a run sent that was then interrupted."""
     golden = golden_stores.load(folder)

@@ -80,8 +80,15 @@ def _points(machine: Machine) -> list[Fault]:
     return [Fault(number, kind) for number in range(1, requests + 1) for kind in FaultKind]
 
 
-@pytest.mark.parametrize("past", [None, FIRST], ids=["first backup", "second backup"])
-@pytest.mark.parametrize("recoverer", ["itself", "another client"])
+@pytest.mark.parametrize(
+    ("past", "recoverer"),
+    [
+        pytest.param(None, "itself", id="first backup, itself"),
+        pytest.param(FIRST, "another client", id="second backup, another client"),
+        pytest.param(None, "another client", id="first backup, another client", marks=pytest.mark.deep),
+        pytest.param(FIRST, "itself", id="second backup, itself", marks=pytest.mark.deep),
+    ],
+)
 def test_a_backup_struck_anywhere_is_made_good_by_the_next_one(
     tmp_path: Path, past: Tree | None, recoverer: str
 ) -> None:
