@@ -439,7 +439,7 @@ def interrupted(bench: Bench, holds: Callable[[Request], bool]) -> subprocess.Co
 
 HELD = {
     "the first request": lambda request: True,
-    "an upload": lambda request: request.key == "files/small",
+    "an upload": lambda request: request.method == "PUT" and request.key.startswith("files/"),
     "the commit": lambda request: (request.method, request.key) == ("PUT", "manifest_diffs"),
 }
 

@@ -61,6 +61,7 @@ edits = st.lists(
 )
 RARE = frozenset(
     {
+        "PasswordMissing",
         "UsageError",
         "garbage listed",
         *(f"damage {name}: {how}" for name in ("manifest", "journal") for how in ("lost", "cut", "garbled", "older")),
