@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 
 from rrbackup.config import Config, S3Settings
-from rrbackup.effects.s3_client import S3Options, connect
+from rrbackup.effects.opening import s3_options
+from rrbackup.effects.s3_client import connect
 from rrbackup.effects.s3_errors import Asked, code_of, translated
 from rrbackup.errors import ModeError, StoreError, UsageError
 from rrbackup.pure.model import Mode
@@ -142,14 +143,7 @@ def apply_life_cycle(config: Config) -> Applied:
 def _client(s3: S3Settings) -> "S3Client":
     from botocore.exceptions import BotoCoreError
 
-    options = S3Options(
-        bucket=s3.bucket,
-        access_key=s3.access_key,
-        secret_key=s3.secret_key,
-        endpoint=s3.endpoint,
-        region=s3.region,
-        profile=s3.profile,
-    )
+    options = s3_options(s3)
     try:
         return connect(options).patient
     except (BotoCoreError, ValueError) as error:

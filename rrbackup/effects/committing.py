@@ -46,9 +46,15 @@ def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalMan
     plan = under(plan, rules_of(client.config, client.keys.opened))
     plan = evolve(plan, candidates=with_known_sizes(plan.candidates, rest.adopted))
     claim = try_store(client, rest.claim)
-    repository = client.repository_of(rest.head)
-    job = commit.Job(client.signature(), repository, plan, claim, deletes=client.deletes, adopted=rest.adopted)
-    job = evolve(job, checkpoint=_checkpoint(client, plan, manifest, on_event))
+    job = commit.Job(
+        client.signature(),
+        client.repository_of(rest.head),
+        plan,
+        claim,
+        deletes=client.deletes,
+        adopted=rest.adopted,
+        checkpoint=_checkpoint(client, plan, manifest, on_event),
+    )
     world = client.world(_transfer(client, job, manifest, on_event))
     end = run(commit.begin(job), commit.next_effect, commit.advance, world)
     assert isinstance(end, commit.Ended)

@@ -11,6 +11,7 @@ from rrbackup.effects.ahead import Ahead
 from rrbackup.effects.references import read_references
 from rrbackup.effects.store import Fetched, Store, list_exact
 from rrbackup.effects.survey import Reading, Survey, pointing_to_repair, survey
+from rrbackup.effects.workers import FETCH_THREADS
 from rrbackup.errors import DamagedChain, DamagedObject, HeadDeleted, ObjectMissing
 from rrbackup.pure import chain, format1, format2
 from rrbackup.pure.format1 import FoundDiff
@@ -21,7 +22,6 @@ from rrbackup.pure.soundness import FINDINGS, Resumes
 
 PREFETCH_FROM = 4
 """From so many diffs on, listing and fetching side by side beats following parents one by one."""
-FETCH_THREADS = 16
 
 
 class History:
@@ -132,10 +132,7 @@ class History:
 
         def fetch(version_id: VersionId) -> Link:
             if version_id not in links:
-                found = ahead.get(version_id)
-                links.update(
-                    self._old_chain(version_id, {}) if is_format1(found.body) else {version_id: self._link(found)}
-                )
+                links.update(self._links_at(ahead.get(version_id), {}))
             return links[version_id]
 
         return fetch
@@ -220,13 +217,15 @@ class History:
 
         def fetch(version_id: VersionId) -> Link:
             if version_id not in links:
-                found = fetched.get(version_id) or self._fetch(version_id)
-                links.update(
-                    self._old_chain(version_id, fetched) if is_format1(found.body) else {version_id: self._link(found)}
-                )
+                links.update(self._links_at(fetched.get(version_id) or self._fetch(version_id), fetched))
             return links[version_id]
 
         return fetch
+
+    def _links_at(self, found: Fetched, fetched: Mapping[VersionId, Fetched]) -> dict[VersionId, Link]:
+        """What a version amounts to: one diff, or all those of rrbackup 1.0 from it down."""
+        version_id = found.info.version_id
+        return self._old_chain(version_id, fetched) if is_format1(found.body) else {version_id: self._link(found)}
 
     def _prefetch(self, count: int) -> Iterable[Fetched]:
         """The `count` versions below the current one; which of them form the chain is for others to say."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 
-from rrbackup.effects.history import FETCH_THREADS
 from rrbackup.effects.store import Store, list_exact
 from rrbackup.effects.store_rules import PAGE
+from rrbackup.effects.workers import FETCH_THREADS
 from rrbackup.pure.model import ListedVersion
 
 WORTH_A_WALK = 2

@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from rrbackup.config import Config, CryptoSettings
+from attrs import evolve
+
+from rrbackup.config import Config, CryptoSettings, S3Settings
 from rrbackup.effects.control import ObjectNames
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.keychain import FindPassword
@@ -29,18 +31,18 @@ def store_of(config: Config, threads: int) -> Store:
         path = config.directory_path()
         assert path is not None
         return DirectoryStore(path)
-    s3 = config.s3
-    return S3Store(
-        S3Options(
-            bucket=s3.bucket,
-            access_key=s3.access_key,
-            secret_key=s3.secret_key,
-            endpoint=s3.endpoint,
-            region=s3.region,
-            profile=s3.profile,
-            prefix=s3.prefix,
-            threads=threads,
-        )
+    return S3Store(evolve(s3_options(config.s3), prefix=config.s3.prefix, threads=threads))
+
+
+def s3_options(s3: S3Settings) -> S3Options:
+    """What it takes to reach the bucket."""
+    return S3Options(
+        bucket=s3.bucket,
+        access_key=s3.access_key,
+        secret_key=s3.secret_key,
+        endpoint=s3.endpoint,
+        region=s3.region,
+        profile=s3.profile,
     )
 
 

@@ -5,17 +5,19 @@ Only what a repair has set aside may be unreadable: a person has said that it is
 counts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from attrs import frozen
 
 from rrbackup.effects.store import Fetched
-from rrbackup.effects.survey import FETCH_THREADS, Reading
+from rrbackup.effects.survey import Reading
+from rrbackup.effects.workers import FETCH_THREADS
 from rrbackup.errors import DamagedChain, DamagedObject, RRBackupError, WrongPassword
 from rrbackup.pure.format1_object import is_format1
-from rrbackup.pure.model import Change, VersionId, VersionRef
+from rrbackup.pure.manifest import referred_by
+from rrbackup.pure.model import VersionId, VersionRef
 from rrbackup.pure.soundness import FINDINGS
 
 
@@ -51,19 +53,15 @@ def _look(fetched: Fetched, reading: Reading) -> _Seen:
     found = partial(_Seen, fetched.info.version_id)
     if is_format1(fetched.body):
         try:
-            return found(True, _referred(reading.old(fetched).changes))
+            return found(True, referred_by(reading.old(fetched).changes))
         except (DamagedObject, DamagedChain, WrongPassword) as error:
             return found(True, fault=error)
     if (locked_out := reading.locked_out(fetched)) is not None:
         return found(False, fault=locked_out)
     try:
-        return found(False, _referred(reading.diff(fetched).diff.changes))
+        return found(False, referred_by(reading.diff(fetched).diff.changes))
     except FINDINGS as error:
         return found(False, fault=error)
-
-
-def _referred(changes: Iterable[Change]) -> frozenset[VersionRef]:
-    return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)
 
 
 def _faults(seen: Sequence[_Seen]) -> list[tuple[VersionId, RRBackupError]]:

@@ -12,8 +12,7 @@ from typing import Protocol, TypeVar
 from attrs import field, frozen
 
 from rrbackup.effects.control import Control
-from rrbackup.effects.renewing import Lost as Lost
-from rrbackup.effects.renewing import Renewal
+from rrbackup.effects.renewing import Lost, Renewal
 from rrbackup.errors import ModeError, StoreUnavailable
 from rrbackup.pure.model import ClaimState, Mode, TransactionId, VersionRef
 from rrbackup.pure.outcomes import FileResult

@@ -13,6 +13,7 @@ from functools import partial
 from attrs import frozen
 
 from rrbackup.effects.store import Fetched, ObjectInfo, Store, list_exact
+from rrbackup.effects.workers import FETCH_THREADS
 from rrbackup.errors import (
     DamagedChain,
     DamagedObject,
@@ -39,7 +40,6 @@ from rrbackup.pure.soundness import (
     unsound_for,
 )
 
-FETCH_THREADS = 16
 _LOOKS = 3
 WAY_OUT = "rrbackup repair shows which versions are sound, and repair --head goes on from one of them"
 IF_FORGED = "if no client of yours is newer, somebody forged it: "

@@ -9,6 +9,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
+FETCH_THREADS = 16
+"""So many metadata objects are read, or keys listed, at a time."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 

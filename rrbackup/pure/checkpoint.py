@@ -8,8 +8,6 @@ The rules decided here:
   diffs to read, or when one reader just had to read many (`due`).
 """
 
-from collections.abc import Iterable
-
 from attrs import field, frozen
 
 from rrbackup.errors import DamagedObject
@@ -60,11 +58,6 @@ def check_named(checkpoint: Checkpoint, naming: Link, name: str) -> None:
     for fault, what in faults:
         if fault:
             raise DamagedObject(f"{name}, named by the diff {naming.version_id}, {what}")
-
-
-def references_of(link: Link) -> Iterable[VersionRef]:
-    """The versions of files that a diff refers to."""
-    return (change.entry.object.ref for change in link.diff.changes if change.entry.object is not None)
 
 
 # --- when one is due -----------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from rrbackup.pure.model import (
     PathText,
     SinceCheckpoint,
     Status,
+    VersionRef,
 )
 from rrbackup.pure.names import path_order
 from rrbackup.pure.outcomes import FileResult, Settled
@@ -58,6 +59,11 @@ def _apply(entries: dict[PathText, LocalEntry], changes: Sequence[Change]) -> No
             del entries[path]
         else:
             entries[path] = LocalEntry(change.entry)
+
+
+def referred_by(changes: Iterable[Change]) -> frozenset[VersionRef]:
+    """The versions of files that changes refer to."""
+    return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)
 
 
 def fold_links(start: LocalManifest, links_newest_first: Sequence[Link]) -> LocalManifest:

@@ -5,8 +5,8 @@ The rule: what is folded from a stretch equals the fold of the whole chain up to
 
 from attrs import evolve, frozen
 
-from rrbackup.pure.checkpoint import Checkpoint, references_of
-from rrbackup.pure.manifest import fold_links
+from rrbackup.pure.checkpoint import Checkpoint
+from rrbackup.pure.manifest import fold_links, referred_by
 from rrbackup.pure.model import Link, LocalEntry, LocalManifest, SinceCheckpoint, VersionRef
 
 
@@ -34,7 +34,7 @@ class Stretch:
     def references(self) -> frozenset[VersionRef]:
         """Every version that a diff up to the newest link refers to."""
         before = self.base.all_references if self.base else frozenset()
-        return before.union(*(references_of(link) for link in self.links))
+        return before.union(*(referred_by(link.diff.changes) for link in self.links))
 
     def checkpoint(self) -> Checkpoint:
         """The state after the newest link."""

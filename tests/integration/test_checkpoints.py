@@ -15,10 +15,10 @@ from rrbackup.effects import history
 from rrbackup.effects.ahead import FIRST_BATCH
 from rrbackup.effects.checkpoints import read_to_head
 from rrbackup.effects.control import Control, ObjectNames
-from rrbackup.effects.history import FETCH_THREADS
 from rrbackup.effects.memory import FaultKind, MemoryClient, MemoryStore, SimulatedCrash
 from rrbackup.effects.memory_faults import Call
 from rrbackup.effects.store import Fetched
+from rrbackup.effects.workers import FETCH_THREADS
 from rrbackup.errors import StoreWentBack, TransactionLost
 from rrbackup.events import Event
 from rrbackup.pure import checkpoint

@@ -13,10 +13,9 @@ from rrbackup.effects import ahead, checkpoints, history
 from rrbackup.effects.checkpoints import Asked, read_commit, read_to_head
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.pure import chain
-from rrbackup.pure.checkpoint import references_of
 from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.keys import Keyring
-from rrbackup.pure.manifest import fold_links
+from rrbackup.pure.manifest import fold_links, referred_by
 from rrbackup.pure.model import Entry, Link, LocalManifest, Word
 from tests.checkpointed import CHECKPOINT, REPOSITORY, Writer, control_of
 
@@ -127,10 +126,10 @@ def test_a_checkpoint_knows_every_reference_that_was_ever_made(history_: list[St
     store, writer = written([*history_, Step(frozenset({"/z"}), deletes=False, due=True)], PLAIN)
     stretch = read_to_head(control_of(store), lambda _: None)
     base, before = stretch.base, writer.links[1:]
-    made = {ref for link in before for ref in references_of(link)}
+    made = {ref for link in before for ref in referred_by(link.diff.changes)}
     assert base is not None
     assert stretch.links == writer.links[:1]
     assert base.all_references == made
     assert base.references.isdisjoint(entry.object.ref for entry in base.entries if entry.object)
     assert (base.sequence, base.head) == (before[0].diff.sequence, before[0].as_parent)
-    assert stretch.references() == made.union(references_of(writer.links[0]))
+    assert stretch.references() == made.union(referred_by(writer.links[0].diff.changes))

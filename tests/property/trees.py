@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from attrs import frozen
 
-from rrbackup.effects.runner import Lost
+from rrbackup.effects.renewing import Lost
 from rrbackup.effects.store import Store
 from rrbackup.pure.dedup import DedupKey, dedup_key
 from rrbackup.pure.model import (
