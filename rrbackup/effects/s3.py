@@ -5,7 +5,7 @@ object is sent `s3_upload`. Keys get the prefix here and lose it here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -71,6 +71,7 @@ class S3Store:
         def fetch() -> Fetched:
             answer = request() if version_id is None else request(VersionId=version_id)
             with closing(answer["Body"]) as body:
+                s3_answers.check_version(answer, version_id, asked.place)
                 return Fetched(s3_answers.info(answer, asked.place), body.read())
 
         return read_whole(self._clients.back_off, asked, fetch)
@@ -157,9 +158,12 @@ class S3Store:
                 if code_of(error) == "InvalidRange":
                     return None
                 raise
-        if wanted and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
-            answer["Body"].close()
-            raise StoreUnavailable(f"{asked.place}: the store ignored the range {wanted}")
+        with ExitStack() as unless_right:
+            unless_right.callback(answer["Body"].close)
+            s3_answers.check_version(answer, version_id, asked.place)
+            if wanted and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
+                raise StoreUnavailable(f"{asked.place}: the store ignored the range {wanted}")
+            unless_right.pop_all()
         return answer["Body"]
 
     def _asked(self, verb: str, key: str, action: str, version_id: VersionId | None = None) -> Asked:

@@ -7,7 +7,7 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from rrbackup.effects.store import ObjectInfo, Stored
-from rrbackup.errors import NotVersioned
+from rrbackup.errors import NotVersioned, ObjectMissing
 from rrbackup.pure.model import ListedVersion, VersionId
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ def version_of(answer: Mapping[str, object], place: str) -> VersionId:
             "--versioning-configuration Status=Enabled`; objects written before have to be moved away.",
         )
     return VersionId(version_id)
+
+
+def check_version(answer: Mapping[str, object], wanted: VersionId | None, place: str) -> None:
+    """Raise `ObjectMissing` where another version was answered: some stores take an empty id for the current one."""
+    if wanted is not None and answer.get("VersionId") != wanted:
+        raise ObjectMissing(f"{place} is not there: the store answered with version {answer.get('VersionId')}")
 
 
 def info(answer: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef", place: str) -> ObjectInfo:

@@ -153,6 +153,16 @@ def test_a_version_that_does_not_exist_is_missing(store: Store, key: str) -> Non
         list(chunks)
 
 
+@pytest.mark.parametrize("version_id", ["", "null"])
+def test_an_id_that_no_version_has_never_stands_for_the_newest(store: Store, version_id: str) -> None:
+    """SeaweedFS takes an empty id for none."""
+    store.put("k", b"x")
+    with pytest.raises(ObjectMissing):
+        store.get("k", VersionId(version_id))
+    with pytest.raises(ObjectMissing), store.read("k", VersionId(version_id)) as body:
+        b"".join(body)
+
+
 def test_an_object_that_does_not_exist_is_missing(store: Store) -> None:
     with pytest.raises(ObjectMissing, match="absent"):
         store.get("absent")
