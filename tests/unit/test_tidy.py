@@ -26,7 +26,7 @@ PURE_MAY_IMPORT = {
 WIRE = {"format1_json.py", "format2.py", "header.py", "journal_format.py", "wire.py"}
 """The modules of the core that may know JSON and cattrs."""
 
-LAYERS = ["errors", "pure", "config", "events", "effects", "api", "cli"]
+LAYERS = ["errors", "pure", "config", "events", "effects", "verbs", "api", "cli"]
 """A module imports its own layer and those to the left."""
 
 

@@ -1,0 +1,11 @@
+"""The commands, their options and what `-h` says about them, in the order in which a newcomer needs them.
+
+The rule: `-h` and a mistyped command must answer at once, so what does the work, and with it the library, is imported
+only when a command runs.
+"""
+
+# ruff: noqa: I001 (this is the order in which -h shows them)
+from rrbackup.cli.commands import backing_up, listing, restoring, collecting, repairing, granting
+from rrbackup.cli.program import DEFAULT_COMMAND, program
+
+__all__ = ["DEFAULT_COMMAND", "backing_up", "collecting", "granting", "listing", "program", "repairing", "restoring"]

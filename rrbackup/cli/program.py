@@ -1,0 +1,68 @@
+"""The program itself: `rrbackup` without a command, and what its commands share."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from rrbackup.cli.options import GlobalOptions, WithGlobalOptions, command_in
+from rrbackup.cli.output import Output
+from rrbackup.cli.teaching import PROGRAM, exit_codes
+
+if TYPE_CHECKING:
+    from rrbackup.cli.session import Session
+
+DEFAULT_COMMAND = "backup"
+
+_ASKS_FOR_TEXT = frozenset({"-h", "--help", "--version"})
+
+
+class Command(WithGlobalOptions):
+    """One command."""
+
+
+class Program(WithGlobalOptions, click.Group):
+    """`rrbackup`: without a command it backs up, and dashes do for underscores."""
+
+    command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if command_in(args) is None and _ASKS_FOR_TEXT.isdisjoint(args):
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name.replace("-", "_"))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them, which is the order below."""
+        return list(self.commands)
+
+
+def session_of(context: click.Context) -> "Session":
+    from rrbackup.cli.session import Session
+
+    return Session(GlobalOptions.of(context), context.ensure_object(Output))
+
+
+TAKE_OVER = click.option(
+    "--take-over",
+    is_flag=True,
+    help="End another client's open transaction first. Safe for the repository: should that client be alive after "
+    "all, its backup fails.",
+)
+UPGRADE = click.option(
+    "--upgrade",
+    is_flag=True,
+    help="Continue a repository of rrbackup 1.0. Needed once; stop every client of 1.0 first, as none of them can be "
+    "kept from writing.",
+)
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=PROGRAM,
+    epilog=exit_codes(),
+)
+def program() -> None:
+    pass

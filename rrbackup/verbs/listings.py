@@ -1,0 +1,38 @@
+"""The verbs that read the chain and no file contents."""
+
+from rrbackup.effects.checkpoints import read_reach
+from rrbackup.events import Notice, OnEvent, ignore_event
+from rrbackup.pure import chain
+from rrbackup.pure.model import Change, Entry
+from rrbackup.pure.report import Listing, Version
+from rrbackup.verbs.opened import Opened
+
+
+class Listings(Opened):
+    """Which commits there are, what is in one, and what one changed."""
+
+    def versions(self, on_event: OnEvent = ignore_event) -> tuple[Version, ...]:
+        """All commits, newest last. Where a diff is lost, those from the next checkpoint on, and a notice of the loss.
+
+        `manifest_state` tells more. Raises DamagedObject, DamagedChain and the like where nothing makes up for it.
+        """
+        client = self._client
+        client.check_password()
+        seen = client.local.last_seen()  # before the chain: another process may go on meanwhile
+        reach = read_reach(client.control)
+        reach.check_remembered(seen, str(client.local.manifest_path))
+        if reach.broken is not None:
+            first = reach.links[-1]
+            whole = f"the commits from number {first.diff.sequence} ({first.version_id}) on are whole"
+            on_event(Notice(f"{reach.broken.message}; {whole}, those before are lost"))
+        return tuple(Version.of(link) for link in reversed(chain.commits(reach.links)))
+
+    def files(self, version: str = "latest", on_event: OnEvent = ignore_event) -> Listing[Entry]:
+        """The entries of one commit, in path order. Raises NoSuchVersion."""
+        link, entries = self._manifest(version, on_event)
+        return Listing(Version.of(link), entries)
+
+    def changes(self, version: str = "latest", on_event: OnEvent = ignore_event) -> Listing[Change]:
+        """What one commit changed, in path order. Raises NoSuchVersion."""
+        link, _ = self._stretch(version, on_event)
+        return Listing(Version.of(link), link.diff.changes)

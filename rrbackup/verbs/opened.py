@@ -1,0 +1,88 @@
+"""What all verbs stand on: the opened repository, its lock, and which client may do what."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rrbackup.config import Config
+from rrbackup.effects.checkpoints import Asked, read_commit
+from rrbackup.effects.client import Client
+from rrbackup.effects.head_repair import read_below
+from rrbackup.effects.local_files import LocalLock
+from rrbackup.effects.opening import Ask
+from rrbackup.effects.store import Store
+from rrbackup.effects.survey import pointing_to_repair
+from rrbackup.errors import DamagedChain, ModeError, RRBackupError, StoreWentBack
+from rrbackup.events import Notice, OnEvent
+from rrbackup.pure.model import Entry, Link, Mode
+from rrbackup.pure.soundness import amiss
+from rrbackup.pure.stretch import Stretch
+
+
+class Opened:
+    """A repository as one client sees it, without its verbs."""
+
+    def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None) -> None:
+        self.config = config
+        self._client = Client(config, store, threads, ask)
+        self._threads = threads
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release local files. Nothing in the store needs closing."""
+        self._client.local.close()
+
+    # --- who may -----------------------------------------------------------------------------------------------
+
+    def _refuse_unless_deleting(self, what: str) -> None:
+        if self.config.mode is not Mode.READ_WRITE:
+            raise ModeError(
+                f"this client is {self.config.mode.value}: it may not delete versions",
+                hint=f"{what} with a client that may both read and write",
+            )
+
+    def _refuse_read_only(self, what: str) -> None:
+        if self.config.mode is Mode.READ_ONLY:
+            raise ModeError(f"this client is read-only: it may not {what}", hint="unset read_only to write")
+
+    def _refuse_write_only(self) -> None:
+        if self.config.mode is Mode.WRITE_ONLY:
+            raise ModeError(
+                "this client is write-only: it may not read file contents",
+                hint="download with a client that may read",
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with LocalLock(self.config.lock_path()):
+            self._client.local.forget()
+            try:
+                with pointing_to_repair(lambda error: isinstance(error, DamagedChain | StoreWentBack)):
+                    yield
+            finally:
+                self._client.local.close()
+
+    # --- reading a commit --------------------------------------------------------------------------------------
+
+    def _stretch(self, version: str, on_event: OnEvent) -> tuple[Link, Stretch]:
+        client = self._client
+        client.check_password()
+        asked = Asked(version, client.local.last_seen(), str(client.local.manifest_path))
+        try:
+            return read_commit(client.control, asked, lambda why: on_event(Notice(why)))
+        except RRBackupError as error:
+            if not amiss(error):
+                raise
+            return read_below(client, version, error, on_event)
+
+    def _manifest(self, version: str, on_event: OnEvent) -> tuple[Link, tuple[Entry, ...]]:
+        link, stretch = self._stretch(version, on_event)
+        return link, tuple(item.entry for item in stretch.manifest().entries)
