@@ -1,14 +1,14 @@
 """Repeating requests to a store that fails or asks for less, with one pace for all threads and clients of the store.
 
 How often a request is sent is decided here and nowhere else: boto3's own repetitions are off, so the two never
-multiply. Hooked into botocore's events `before-send` and `needs-retry`.
+multiply. For boto3 it is hooked into botocore's events `before-send` and `needs-retry`.
 """
 
 import random
 import time
 from collections.abc import Callable, Mapping
 from threading import Lock, local
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rrbackup.effects.s3_errors import is_passing, is_throttling
 from rrbackup.pure import pacing
@@ -16,6 +16,8 @@ from rrbackup.pure.pacing import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+T = TypeVar("T")
 
 ATTEMPTS = 10
 """So often a request is sent before the store counts as unavailable."""
@@ -60,6 +62,30 @@ class BackOff:
     def pause(self, failures: int, throttled: bool = False) -> None:
         """Wait before a request that failed `failures` times is sent again."""
         self._wait(pacing.pause(failures, throttled, self._chance()))
+
+    def repeated(self, limit: int, send: Callable[[], T]) -> tuple[T, int]:
+        """What `send` gives, called up to `limit` times, and how often it was. It raises what boto3 raises."""
+        for attempt in range(1, limit + 1):
+            self.take_turn()
+            try:
+                answer = send()
+            except Exception as error:
+                if not self._may_repeat(error, attempt, limit):
+                    raise
+            else:
+                self.answered(False)
+                return answer, attempt
+        raise AssertionError("the last attempt returns or raises")
+
+    def _may_repeat(self, error: Exception, attempt: int, limit: int) -> bool:
+        """Whether another attempt makes sense; then it is time for it."""
+        said: Mapping[str, object] = getattr(error, "response", None) or {}
+        throttled = is_throttling(said)
+        self.answered(throttled)
+        if attempt == limit or not is_passing(said, error):
+            return False
+        self.pause(attempt, throttled)
+        return True
 
     def attach(self, client: "S3Client", limit: int) -> None:
         """Let `client`, which must not repeat anything itself, send each request up to `limit` times.

@@ -5,23 +5,21 @@ object is sent `s3_upload`. Keys get the prefix here and lose it here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from rrbackup.effects import s3_answers
+from rrbackup.effects.obstore_client import takes
 from rrbackup.effects.s3_body import Download, read_whole
 from rrbackup.effects.s3_client import Clients, S3Options, connect
 from rrbackup.effects.s3_delete import Deletion
 from rrbackup.effects.s3_errors import Asked, code_of, translated
 from rrbackup.effects.s3_upload import Upload
 from rrbackup.effects.store import Condition, Fetched, ObjectInfo, Stored, UnfinishedUpload
-from rrbackup.effects.store_rules import ALWAYS, check_key, check_metadata, normal_prefix
+from rrbackup.effects.store_rules import ALWAYS, MIB, check_key, check_metadata, normal_prefix
 from rrbackup.errors import StoreUnavailable, UsageError
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
-
-if TYPE_CHECKING:
-    from botocore.response import StreamingBody
 
 __all__ = ["S3Options", "S3Store"]
 
@@ -83,12 +81,11 @@ class S3Store:
         asked = self._asked("read", key, _reading(version_id), version_id)
         end = None if length is None else start + length
 
-        def open_at(delivered: int) -> "StreamingBody | None":
+        def open_at(delivered: int) -> Iterator[bytes] | None:
             begin = start + delivered
-            return None if begin == end else self._open(asked, key, version_id, _range(begin, end))
+            return None if begin == end else self._open(asked, key, version_id, begin, end)
 
-        with closing(Download(open_at, asked, self._clients.back_off)) as download:
-            yield download.chunks()
+        yield Download(open_at, asked, self._clients.back_off).chunks()
 
     def put(
         self,
@@ -141,30 +138,31 @@ class S3Store:
             answer = self._clients.patient.get_bucket_versioning(Bucket=self._bucket)
         return answer.get("Status", "")
 
-    def _open(self, asked: Asked, key: str, version_id: VersionId, wanted: str) -> "StreamingBody | None":
+    def _open(
+        self, asked: Asked, key: str, version_id: VersionId, start: int, end: int | None
+    ) -> Iterator[bytes] | None:
         """The body of a version, or None where the range begins behind its end."""
+        full = self._prefix + key
+        with translated(asked):
+            if takes(full):
+                return self._clients.bodies.open(full, version_id, start, end, asked)
+            return self._open_odd(asked, full, version_id, _range(start, end))
+
+    def _open_odd(self, asked: Asked, full: str, version_id: VersionId, wanted: str) -> Iterator[bytes] | None:
+        """For keys that only rrbackup 1.0 wrote."""
         from botocore.exceptions import ClientError
 
-        request = partial(
-            self._clients.patient.get_object,
-            Bucket=self._bucket,
-            Key=self._prefix + key,
-            VersionId=version_id,
-        )
-        with translated(asked):
-            try:
-                answer = request(Range=wanted) if wanted else request()
-            except ClientError as error:
-                if code_of(error) == "InvalidRange":
-                    return None
-                raise
-        with ExitStack() as unless_right:
-            unless_right.callback(answer["Body"].close)
-            s3_answers.check_version(answer, version_id, asked.place)
-            if wanted and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
-                raise StoreUnavailable(f"{asked.place}: the store ignored the range {wanted}")
-            unless_right.pop_all()
-        return answer["Body"]
+        request = partial(self._clients.patient.get_object, Bucket=self._bucket, Key=full, VersionId=version_id)
+        try:
+            answer = request(Range=wanted) if wanted else request()
+        except ClientError as error:
+            if code_of(error) == "InvalidRange":
+                return None
+            raise
+        s3_answers.check_version(answer, version_id, asked.place)
+        if wanted and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
+            raise StoreUnavailable(f"{asked.place}: the store ignored the range {wanted}")
+        return answer["Body"].iter_chunks(MIB)
 
     def _asked(self, verb: str, key: str, action: str, version_id: VersionId | None = None) -> Asked:
         which = "" if version_id is None else f" version {version_id}"

@@ -5,18 +5,14 @@ a row, without a byte between them, count against the number of attempts.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from rrbackup.effects.back_off import ATTEMPTS, BackOff
 from rrbackup.effects.s3_errors import Asked, cut_errors, translated
-from rrbackup.effects.store_rules import MIB
-
-if TYPE_CHECKING:
-    from botocore.response import StreamingBody
 
 T = TypeVar("T")
 
-OpenAt = Callable[[int], "StreamingBody | None"]
+OpenAt = Callable[[int], Iterator[bytes] | None]
 """Asks for the version without its first so many bytes; None where there are no more."""
 
 
@@ -44,10 +40,6 @@ class Download:
         self._delivered = 0
         self._body = open_at(0)
 
-    def close(self) -> None:
-        if self._body is not None:
-            self._body.close()
-
     def chunks(self) -> Iterator[bytes]:
         while chunk := self._next():
             self._delivered += len(chunk)
@@ -57,7 +49,7 @@ class Download:
         for failures in range(1, ATTEMPTS + 1):
             with translated(self._asked):
                 try:
-                    return b"" if self._body is None else self._body.read(MIB)
+                    return b"" if self._body is None else next(self._body, b"")
                 except cut_errors():
                     if failures == ATTEMPTS:
                         raise
@@ -65,6 +57,5 @@ class Download:
         raise AssertionError("the last attempt returns or raises")
 
     def _open_again(self, failures: int) -> None:
-        self.close()
         self._back_off.pause(failures)
         self._body = self._open_at(self._delivered)

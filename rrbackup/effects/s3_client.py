@@ -1,15 +1,17 @@
-"""How to reach a bucket: the options, and the boto3 clients made from them.
+"""How to reach a bucket: the options, and the clients made from them.
 
-There are two clients because of repetitions. A conditional write must be sent once only: if one whose answer was lost
+There are two of boto3 because of repetitions. A conditional write must be sent once only: if one whose answer was lost
 is repeated, the store refuses the repetition and a success looks like a failure. Everything else is repeated up to
-ten times. Both keep one pace (`back_off`); boto3 itself repeats nothing.
+ten times. A third, of obstore, moves the bodies of files. All keep one pace (`back_off`); none repeats by itself.
 """
 
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from rrbackup.effects import obstore_client
 from rrbackup.effects.back_off import ATTEMPTS, BackOff
+from rrbackup.effects.s3_bodies import Bodies
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -38,10 +40,11 @@ class S3Options:
 
 @frozen
 class Clients:
-    """`once` sends each request a single time; `patient` repeats what failed for passing reasons."""
+    """`once` sends each request a single time; the others repeat what failed for passing reasons."""
 
     patient: "S3Client" = field(repr=False)
     once: "S3Client" = field(repr=False)
+    bodies: Bodies = field(repr=False)
     back_off: BackOff = field(repr=False)
 
 
@@ -63,7 +66,10 @@ def connect(options: S3Options) -> Clients:
         back_off.attach(made, attempts)
         return made
 
-    return Clients(patient=client(ATTEMPTS), once=client(1), back_off=back_off)
+    patient = client(ATTEMPTS)
+    amazon = options.endpoint is None
+    bodies = Bodies(lambda: obstore_client.connect(session, patient, options.bucket, amazon=amazon), back_off)
+    return Clients(patient, client(1), bodies, back_off)
 
 
 def _config(options: S3Options) -> "Config":

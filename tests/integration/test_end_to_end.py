@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import botocore.httpsession
 import pytest
 
 from rrbackup.effects import transfer
 from rrbackup.effects.memory import MemoryStore
+from rrbackup.effects.s3 import S3Store
 from rrbackup.effects.store import Store
 from rrbackup.pure.labels import object_labels
 from rrbackup.pure.model import PathText
 from tests.integration.conftest import Bench
 from tests.integration.trees import look, write, write_odd
+from tests.sent_requests import sent_requests
 
 MakeBench = Callable[..., Bench]
 
@@ -81,13 +82,15 @@ def counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         store.reset_calls()
         yield lambda: len(store.calls)
         return
-    sent: list[str] = []
     with monkeypatch.context() as patch:
-        _record(botocore.httpsession.URLLib3Session, "send", sent, patch)
+        if isinstance(store, S3Store):
+            sent = sent_requests(patch)
+            yield lambda: len(sent)
+            return
+        called: list[str] = []
         for method in ("head", "get", "read", "put", "list_versions", "delete_versions", "list_uploads"):
-            if not type(store).__module__.startswith("rrbackup.effects.s3"):
-                _record(type(store), method, sent, patch)
-        yield lambda: len(sent)
+            _record(type(store), method, called, patch)
+        yield lambda: len(called)
 
 
 def _record(owner: type, name: str, sent: list[str], patch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import botocore.httpsession
 import pytest
 from attrs import evolve
-from botocore.awsrequest import AWSPreparedRequest
 
 from rrbackup import config as configuration
 from rrbackup.api import DEFAULT_THREADS, open_repository
@@ -24,6 +21,7 @@ from rrbackup.events import Notice
 from rrbackup.pure.model import VersionRef
 from rrbackup.pure.names import object_key, path_text
 from tests.integration.trees import look, write, write_odd
+from tests.sent_requests import sent_requests
 from tests.servers import S3Server
 
 FILES = 200
@@ -125,19 +123,6 @@ def test_killed_at_a_random_upload(seaweed: S3Server, tmp_path: Path) -> None:
         referred = {entry.object.ref for entry in repository.files() if entry.object}
     assert stored_versions(store, all_keys(base)) == referred, "no orphan is left"
     assert list(store.list_uploads("files/")) == []
-
-
-def sent_requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Method and path of every request from now on, as it leaves for the server."""
-    sent: list[tuple[str, str]] = []
-    original = botocore.httpsession.URLLib3Session.send
-
-    def send(self: botocore.httpsession.URLLib3Session, request: AWSPreparedRequest) -> object:
-        sent.append((str(request.method), urlsplit(str(request.url)).path))
-        return original(self, request)
-
-    monkeypatch.setattr(botocore.httpsession.URLLib3Session, "send", send)
-    return sent
 
 
 def test_a_first_backup_killed_at_nine_tenths_sends_only_what_is_missing(
