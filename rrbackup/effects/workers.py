@@ -5,8 +5,10 @@ The rule: an error waits for those that are at work already, because what they s
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from threading import Event as Flag
+from threading import Lock
 from typing import TypeVar
 
 FETCH_THREADS = 16
@@ -31,14 +33,26 @@ def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
     pool.shutdown()
 
 
-def side_by_side(pool: ThreadPoolExecutor, threads: int, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """The results as they come. As many items are under way as there are threads, and a few ready, of however many."""
-    pending: set[Future[R]] = set()
-    for item in items:
-        pending.add(pool.submit(work, item))
-        if len(pending) >= 2 * threads:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    while pending:
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        yield from (future.result() for future in done)
+def side_by_side(pool: ThreadPoolExecutor, threads: int, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """What `work` gives for each item, in the order in which they were done.
+
+    Each thread takes the next item when it is done with one, so that nobody has to be woken for every item. Once one
+    fails, none is begun any more.
+    """
+    rest, lock, ended = iter(items), Lock(), Flag()
+    results: list[R] = []
+
+    def take() -> tuple[T] | None:
+        with lock:
+            return None if ended.is_set() else next(zip(rest), None)
+
+    def worker() -> None:
+        while (item := take()) is not None:
+            results.append(work(*item))
+
+    try:
+        for future in as_completed([pool.submit(worker) for _ in range(threads)]):
+            future.result()
+    finally:
+        ended.set()
+    return results
