@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         PathText,
         Problem,
         ProblemKind,
+        Reason,
         Status,
         VersionId,
         VersionRef,
@@ -91,7 +92,7 @@ if TYPE_CHECKING:
     )
     from rrbackup.pure.names import path_bytes, path_text
     from rrbackup.pure.pipeline import PipelineRule
-    from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned, Reason
+    from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
     from rrbackup.pure.soundness import Unsound
 

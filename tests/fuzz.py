@@ -36,6 +36,7 @@ from rrbackup.pure import (
     header,
     journal_format,
     keys,
+    local_format,
     names,
     salt_record,
     xchacha,
@@ -119,8 +120,10 @@ def _computed(text: bytes, fields: dict[str, object]) -> dict[str, object]:
 
 
 def local_manifest(data: bytes) -> bytes:
-    """The input is the JSON document without its digest; `entries` stands last in it."""
-    lines = data.removesuffix(b"]}")
+    """The input is the JSON document without its digests; `entries` stands last in it."""
+    opening, _, rows = data.removesuffix(b"]}").partition(b',"entries":[')
+    first = opening + b',"opening_sha256":"' + hashlib.sha256(opening).hexdigest().encode() + b'","entries":[\n'
+    lines = first + rows.replace(b"],[[", b"],\n[[") + b"\n"
     return lines + b'],"sha256":"' + hashlib.sha256(lines).hexdigest().encode() + b'"}\n'
 
 
@@ -215,9 +218,9 @@ CHECKPOINT = (
     b'{"path":"/b","type":"directory"}],"references":{"files/a":["v5","v6"]}}'
 )
 LOCAL = (
-    b'{"format":2,"head":{"version_id":"v2","etag":"e","sha256":"ef","sequence":2,"repository":"r0"},"entries":['
-    b'{"path":"/a","size":3,"sha256":"ab","object":{"key":"files/a","version_id":"v7","stored_size":3,"etag":"e"},'
-    b'"ctime_ns":9,"inode":4,"recent":true}]}'
+    b'{"format":3,"head":{"version_id":"v2","etag":"e","sha256":"ef","sequence":2,"repository":"r0"},"entries":['
+    b'[["/a","file",3,5,420,null,9,4,true],{"sha256":"ab","object":{"key":"files/a","version_id":"v7","stored_size":3,'
+    b'"etag":"e"}}],[["/l","symlink",0,5,511,"../a",null,null],{}]]}'
 )
 PLAN = (
     b'{"format":2,"head":{"version_id":"v2","etag":"e","sha256":"ef","sequence":2,"repository":"r0"},"candidates":['
@@ -272,7 +275,7 @@ TARGETS = {
     "claim": Target(in_frame("claim", format2.decode_claim), (CLAIM,)),
     "garbage": Target(in_frame("garbage", format2.decode_garbage), (GARBAGE,)),
     "checkpoint": Target(in_frame("checkpoint", decode_checkpoint), (CHECKPOINT,)),
-    "local": Target(lambda data: format2.decode_local(local_manifest(data), "x"), (LOCAL,)),
+    "local": Target(lambda data: local_format.decode_local(local_manifest(data), "x"), (LOCAL,)),
     "journal": Target(
         lambda data: journal_format.decode_journal(data.split(b"\n")),
         (

@@ -19,7 +19,7 @@ from attrs import frozen
 from rrbackup.effects.folders import FOLDER, Folders, enter, enter_no_link
 from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.pure.model import EntryType, PathText, Problem, ProblemKind
-from rrbackup.pure.names import escape, path_bytes
+from rrbackup.pure.names import escape, path_bytes, stays
 from rrbackup.pure.scan import Scanned
 
 # Something else may have taken a file's place since the scan: never wait for a pipe's other end.
@@ -180,7 +180,8 @@ class _Scan:
         items: list[_Item] = []
         with self._folders.opened(folder) as fd, os.scandir(fd) as entries:
             for entry in entries:
-                path = PathText(f"{text}/{escape(os.fsencode(entry.name))}")
+                name = entry.name
+                path = PathText(f"{text}/{name if stays(name) else escape(os.fsencode(name))}")
                 if not self._ignored(path) and (item := self._look(entry, path, fd)):
                     items.append(item)
         items.sort(key=attrgetter("path"))

@@ -10,9 +10,11 @@ from pathlib import Path
 from attrs import frozen
 
 from rrbackup.effects.local_files import Journal, read_journal, write_atomically
+from rrbackup.effects.local_rows import read_local
 from rrbackup.errors import LocalStateError
-from rrbackup.pure import format2, journal_format
+from rrbackup.pure import journal_format
 from rrbackup.pure.adoption import JournalContent, Receipt
+from rrbackup.pure.local_format import decode_local_head, encode_local
 from rrbackup.pure.model import HeadRef, LocalManifest, TransactionId, VersionRef
 
 _MAX_FIRST_LINE = 1 << 16
@@ -50,7 +52,7 @@ class LocalState:
         """The head that a backup saw last, as far as the file can be read: for readers, who need nothing else of it."""
         try:
             with self.manifest_path.open("rb") as file:
-                return format2.decode_local_head(file.readline(_MAX_FIRST_LINE))
+                return decode_local_head(file.readline(_MAX_FIRST_LINE))
         except OSError:
             return None
 
@@ -60,7 +62,7 @@ class LocalState:
 
     def _read(self) -> Remembered:
         try:
-            data = self.manifest_path.read_bytes()
+            return Remembered(read_local(self.manifest_path))
         except FileNotFoundError:
             return Remembered(None, f"there is no local manifest {self.manifest_path}")
         except OSError as error:
@@ -68,17 +70,15 @@ class LocalState:
                 f"cannot read the local manifest {self.manifest_path}: {error.strerror}",
                 hint="correct its permissions, or set local_manifest_file to another place",
             ) from error
-        try:
-            return Remembered(format2.decode_local(data, f"the local manifest {self.manifest_path}"))
         except LocalStateError as error:
             return Remembered(None, error.message)
 
     def save(self, manifest: LocalManifest) -> None:
         """Write the local manifest, unless it says that already."""
-        if manifest == self.load().manifest or (manifest.head is None and not manifest.entries):
+        if manifest is self.load().manifest or (manifest.head is None and not manifest.entries):
             return
-        self._remembered = Remembered(manifest)
-        write_atomically(self.manifest_path, format2.encode_local(manifest))
+        write_atomically(self.manifest_path, encode_local(manifest))
+        self.forget()
 
     # --- journal -----------------------------------------------------------------------------------------------
 
@@ -109,6 +109,7 @@ class LocalState:
             self._journal = None
 
     def close(self) -> None:
+        self.forget()
         if self._journal is not None:
             self._journal.close()
             self._journal = None

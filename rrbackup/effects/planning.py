@@ -1,5 +1,7 @@
 """Observing for a plan: the manifest of the head, the tree on disk, and what lies between them."""
 
+from collections.abc import Iterator
+
 from attrs import frozen
 
 from rrbackup.effects.checkpoints import check_against, read_to_head
@@ -9,6 +11,7 @@ from rrbackup.effects.opening import rules_of
 from rrbackup.errors import BasePathEmpty
 from rrbackup.events import Notice, OnEvent, PlanMade, ProblemFound, Scanning
 from rrbackup.pure.filters import Filters
+from rrbackup.pure.local_format import rows_of
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing, went_back
 from rrbackup.pure.model import HeadRef, LocalManifest, Problem
 from rrbackup.pure.plan import BackupPlan, make_plan
@@ -56,29 +59,24 @@ class Wanted:
 def plan_backup(client: Client, manifest: LocalManifest, wanted: Wanted, on_event: OnEvent) -> BackupPlan:
     """Scan the tree and compare. Raises SourceError, or ConfigError where a pipeline cannot be carried out."""
     client.control.check_may_publish()
-    scanned, problems = _scan(client, on_event)
-    if not scanned and not problems and manifest.entries and not wanted.allow_empty:
+    rules = rules_of(client.config, client.keys.opened, reprocess=wanted.reprocess)
+    made = make_plan(manifest.head, rows_of(manifest.entries), _scan(client, on_event), rules)
+    if not made.scanned and not made.problems and manifest.entries and not wanted.allow_empty:
         raise BasePathEmpty(
             f"the base path {client.config.base()} is empty, but the last commit has {len(manifest.entries)} entries",
             hint="is its disk mounted? If everything is meant to be deleted, allow it (--allow-empty)",
         )
-    rules = rules_of(client.config, client.keys.opened, reprocess=wanted.reprocess)
-    made = make_plan(manifest.head, manifest.entries, scanned, problems, rules)
     on_event(PlanMade(len(made.candidates), made.bytes_to_read, made.unchanged))
     return made
 
 
-def _scan(client: Client, on_event: OnEvent) -> tuple[list[Scanned], list[Problem]]:
+def _scan(client: Client, on_event: OnEvent) -> Iterator[Scanned | Problem]:
+    """The scan, and what there is to tell about it."""
     config = client.config
     options = ScanOptions(Filters.of(config.ignore_files), config.follow_symlinks, config.visit_mountpoints)
-    scanned: list[Scanned] = []
-    problems: list[Problem] = []
-    for item in scan(config.base(), options):
+    for number, item in enumerate(scan(config.base(), options), start=1):
         if isinstance(item, Problem):
-            problems.append(item)
             on_event(ProblemFound(item))
-            continue
-        scanned.append(item)
-        if len(scanned) % SCAN_EVENT_EVERY == 0:
-            on_event(Scanning(str(config.base()), len(scanned)))
-    return scanned, problems
+        elif number % SCAN_EVENT_EVERY == 0:
+            on_event(Scanning(str(config.base()), number))
+        yield item

@@ -34,6 +34,9 @@ class Filters:
     def of(cls, patterns: Iterable[str]) -> "Filters":
         return cls(tuple(patterns))
 
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
     def matches(self, path: str) -> bool:
         """Whether a pattern matches the path text itself."""
         return self._expression is not None and self._expression.match(path) is not None

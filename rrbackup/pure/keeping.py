@@ -15,6 +15,10 @@ from rrbackup.pure.scan import Scanned
 
 
 class PathFilter(Protocol):
+    """What names paths; false where it names none."""
+
+    def __bool__(self) -> bool: ...
+
     def matches(self, path: str) -> bool: ...
 
     def covers(self, path: str) -> bool: ...

@@ -12,6 +12,7 @@ from attrs import evolve
 from rrbackup.errors import DamagedChain, StoreWentBack
 from rrbackup.pure.chain import check_encryption
 from rrbackup.pure.checkpoint import counted
+from rrbackup.pure.local_format import Row, Rows, entry_in, path_in, rows_of
 from rrbackup.pure.model import (
     Change,
     Entry,
@@ -40,12 +41,12 @@ def fold(entries: Mapping[PathText, LocalEntry], changes: Sequence[Change]) -> d
 
     Raises DamagedChain where a change does not fit the manifest.
     """
-    result = dict(entries)
+    result: dict[PathText, Row] = dict(entries)
     _apply(result, changes)
-    return result
+    return {path: entry_in(row) for path, row in result.items()}
 
 
-def _apply(entries: dict[PathText, LocalEntry], changes: Sequence[Change]) -> None:
+def _apply(entries: dict[PathText, Row], changes: Sequence[Change]) -> None:
     """In place: a copy for every one of many diffs would cost more than the changes do."""
     for change in changes:
         path = change.entry.path
@@ -70,16 +71,16 @@ def fold_links(start: LocalManifest, links_newest_first: Sequence[Link]) -> Loca
     """`start` brought forward by links that follow it without a gap."""
     if not links_newest_first:
         return start
-    entries = {item.entry.path: item for item in start.entries}
+    entries = {path_in(row): row for row in rows_of(start.entries)}
     since = SinceCheckpoint() if start.head is None else start.since
     for link in reversed(links_newest_first):
         _apply(entries, link.diff.changes)
         since = counted(since, link)
-    return LocalManifest(links_newest_first[0].head, in_order(entries.values()), since)
+    return LocalManifest(links_newest_first[0].head, _in_order(entries), since)
 
 
-def in_order(entries: Iterable[LocalEntry]) -> tuple[LocalEntry, ...]:
-    return tuple(sorted(entries, key=lambda item: path_order(item.entry.path)))
+def _in_order(entries: Mapping[PathText, Row]) -> Rows:
+    return Rows(tuple(entries[path] for path in sorted(entries, key=path_order)), len(entries))
 
 
 # --- how a remembered manifest stands to the store -----------------------------------------------------------
@@ -171,7 +172,8 @@ def stamped(manifest: LocalManifest, plan: BackupPlan, results: Iterable[FileRes
     learned = dict(_learned(plan, results))
     if not learned:
         return manifest
-    return evolve(manifest, entries=tuple(_stamp(item, learned) for item in manifest.entries))
+    rows = tuple(_stamp(row, learned) for row in rows_of(manifest.entries))
+    return evolve(manifest, entries=Rows(rows, len(rows)))
 
 
 def _learned(
@@ -184,8 +186,9 @@ def _learned(
             yield result.path, (result.content.stamp, result.content.recent)
 
 
-def _stamp(item: LocalEntry, learned: Mapping[PathText, tuple[LocalStamp | None, bool]]) -> LocalEntry:
-    if item.entry.path not in learned:
-        return item
-    stamp, recent = learned[item.entry.path]
-    return LocalEntry(item.entry, stamp, recent)
+def _stamp(row: Row, learned: Mapping[PathText, tuple[LocalStamp | None, bool]]) -> Row:
+    path = path_in(row)
+    if path not in learned:
+        return row
+    stamp, recent = learned[path]
+    return LocalEntry(entry_in(row).entry, stamp, recent)

@@ -5,6 +5,7 @@ that some store mangles is percent-escaped. Sizes are bytes, times are nanosecon
 are lower-case hexadecimal SHA-256. Order between commits comes from `sequence` and `parent` alone.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import NewType
 
@@ -260,6 +261,26 @@ class UnfinishedUpload:
     upload_id: str
 
 
+class Reason(StrEnum):
+    """Why a plan does something about a path."""
+
+    NEW = "new"
+    TYPE = "type changed"
+    SIZE = "size changed"
+    MTIME = "mtime changed"
+    CTIME = "ctime changed"
+    INODE = "inode changed"
+    MODE = "mode changed"
+    TARGET = "link target changed"
+    RECENT = "modified during the last backup"
+    UNSEEN = "not seen on this disk before"
+    CONTENT = "content comparison asked for"
+    GONE = "gone"
+    IGNORED = "now ignored"
+    IN_THE_WAY = "something else has its place"
+    REPROCESS = "file_pipeline asks for more than it is stored with"
+
+
 class ProblemKind(StrEnum):
     """Why something was left out. `incomplete` tells whether the commit misses something that was asked for."""
 
@@ -321,9 +342,9 @@ class SinceCheckpoint:
 class LocalManifest:
     """The manifest of `head` as this client remembers it, sorted by `names.path_order`.
 
-    `since` is None where nobody counted.
+    `entries` can be gone through again and again. `since` is None where nobody counted.
     """
 
     head: HeadRef | None
-    entries: tuple[LocalEntry, ...] = field(default=(), repr=lambda e: f"<{len(e)} entries>")
+    entries: Collection[LocalEntry] = field(default=(), repr=lambda e: f"<{len(e)} entries>")
     since: SinceCheckpoint | None = None

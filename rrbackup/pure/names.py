@@ -23,6 +23,7 @@ appends `.versions`, takes a longer one but cannot delete its versions any more.
 _HASHED = "/%h/"
 
 _plain = re.compile(rb"[ -$&-\[\]-~]*").fullmatch
+_plain_text = re.compile(r"[ -$&-\[\]-~]*").fullmatch
 
 _NON_CHARACTERS = "\ufdd0-\ufdef" + "".join(
     chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)
@@ -46,6 +47,11 @@ def escape(raw: bytes) -> str:
         return raw.decode("ascii")
     text = _MANGLED.sub(_percent, raw.decode("utf-8", "surrogateescape"))
     return _UNLISTED_DOT.sub("%2E", text)
+
+
+def stays(name: str) -> bool:
+    """Whether `escape` is known to leave the bytes of `name` as they are: nearly all names are such."""
+    return _plain_text(name) is not None and ".versions" not in name and ".uploads" not in name
 
 
 def _percent(match: re.Match[str]) -> str:

@@ -5,13 +5,14 @@ The rule: a file is a *candidate* when its size, times or inode differ from what
 (links, empty folders, deletions, a changed mode) is decided here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Set
 from enum import StrEnum
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from rrbackup.errors import ConfigError
 from rrbackup.pure.keeping import Keeper, PathFilter
+from rrbackup.pure.local_format import Row, entry_in
 from rrbackup.pure.model import (
     NOT_RECORDED,
     Change,
@@ -23,10 +24,12 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
+    Reason,
     Status,
     Word,
 )
 from rrbackup.pure.names import path_order
+from rrbackup.pure.pairing import pair_up
 from rrbackup.pure.scan import Scanned
 
 CLOCK_GRANULARITY_NS = 2_000_000_000
@@ -39,24 +42,6 @@ class Detection(StrEnum):
     STAT = "stat"
     MTIME = "mtime"
     CONTENT = "content"
-
-
-class Reason(StrEnum):
-    NEW = "new"
-    TYPE = "type changed"
-    SIZE = "size changed"
-    MTIME = "mtime changed"
-    CTIME = "ctime changed"
-    INODE = "inode changed"
-    MODE = "mode changed"
-    TARGET = "link target changed"
-    RECENT = "modified during the last backup"
-    UNSEEN = "not seen on this disk before"
-    CONTENT = "content comparison asked for"
-    GONE = "gone"
-    IGNORED = "now ignored"
-    IN_THE_WAY = "something else has its place"
-    REPROCESS = "file_pipeline asks for more than it is stored with"
 
 
 @frozen
@@ -98,6 +83,11 @@ class Rules:
     key: Callable[[PathText, tuple[Word, ...]], str]
     detection: Detection = Detection.STAT
     reprocess: bool = False
+
+    @property
+    def trust_stat(self) -> bool:
+        """Whether a file counts as unchanged where size, times, mode and inode are what they were."""
+        return self.detection is not Detection.CONTENT and not self.reprocess
 
 
 @frozen
@@ -149,76 +139,90 @@ def _stat_reason(stamp: LocalStamp | None, new: Scanned) -> Reason | None:
     return Reason.INODE if stamp.inode != new.inode else None
 
 
-Pair = tuple[LocalEntry | None, Scanned | None]
+def make_plan(head: HeadRef | None, old: Iterable[Row], found: Iterable[Scanned | Problem], rules: Rules) -> BackupPlan:
+    """The plan that takes the manifest `old` of `head` to what was `found` on disk (both in path order).
 
-
-def pair_up(old: Iterable[LocalEntry], new: Iterable[Scanned]) -> Iterator[Pair]:
-    """Walk two sequences in path order side by side; either half is None where it lacks the path."""
-    olds, news = iter(old), iter(new)
-    left, right = next(olds, None), next(news, None)
-    while left is not None or right is not None:
-        side = _side(left, right)
-        yield (left if side <= 0 else None, right if side >= 0 else None)
-        if side <= 0:
-            left = next(olds, None)
-        if side >= 0:
-            right = next(news, None)
-
-
-def _side(left: LocalEntry | None, right: Scanned | None) -> int:
-    """Negative: the left path comes first; positive: the right one; zero: they are the same."""
-    if left is None:
-        return 1
-    if right is None:
-        return -1
-    if left.entry.path == right.path:
-        return 0
-    return -1 if path_order(left.entry.path) < path_order(right.path) else 1
-
-
-def make_plan(
-    head: HeadRef | None,
-    old: Sequence[LocalEntry],
-    new: Sequence[Scanned],
-    problems: Sequence[Problem],
-    rules: Rules,
-) -> BackupPlan:
-    """The plan that takes the manifest `old` of `head` to what `new` (both in path order) found on disk.
-
-    Raises ConfigError if no pipeline rule matches a file that would have to be stored.
+    Both are gone through once, side by side, and not kept. Raises ConfigError if no pipeline rule matches a file that
+    would have to be stored.
     """
-    candidates: list[Candidate] = []
-    planned: list[Planned] = []
-    unchanged = 0
-    unreadable = frozenset(p.path for p in problems if p.kind is ProblemKind.UNREADABLE)
-    keeper = Keeper(rules.ignore, rules.skip_delete, new, unreadable)
-    for before, now in pair_up(old, new):
-        step = _gone(before, keeper) if now is None and before is not None else _compare(before, now, rules)
-        if isinstance(step, Candidate):
-            candidates.append(step)
-        elif isinstance(step, Planned):
-            planned.append(step)
+    walk = _Walk(rules)
+    for before, now, same in pair_up(old, walk.passing(found)):
+        walk.step(before, now, same)
+    return walk.plan(head)
+
+
+@define
+class _Walk:
+    """What a walk along manifest and disk has come to. `sizes` are those of the manifest's files.
+
+    What is gone is judged at the end: only then is it known what else has its place, and what could not be read.
+    """
+
+    rules: Rules
+    candidates: list[Candidate] = field(factory=list)
+    planned: list[Planned] = field(factory=list)
+    gone: list[LocalEntry] = field(factory=list)
+    problems: list[Problem] = field(factory=list)
+    places: list[Scanned] = field(factory=list)
+    sizes: set[int] = field(factory=set)
+    unchanged: int = 0
+    scanned: int = 0
+
+    def passing(self, found: Iterable[Scanned | Problem]) -> Iterator[Scanned]:
+        for item in found:
+            if isinstance(item, Problem):
+                self.problems.append(item)
+                continue
+            self.scanned += 1
+            if self.rules.skip_delete:
+                self.places.append(item)
+            yield item
+
+    def step(self, before: Row | None, now: Scanned | None, same: bool) -> None:
+        if same and now is not None and self.rules.trust_stat:
+            self.sizes.add(now.size)
+            self.unchanged += 1
+            return
+        old = None if before is None else entry_in(before)
+        if old is not None:
+            self.sizes.add(old.entry.size)
+        if now is None:
+            assert old is not None
+            self.gone.append(old)
         else:
-            unchanged += 1
-    sizes = frozenset(item.entry.size for item in old) if candidates else frozenset()
-    return BackupPlan(
-        head,
-        tuple(_with_known_size(candidate, sizes) for candidate in candidates),
-        tuple(planned),
-        tuple(problems),
-        unchanged,
-        len(new),
-    )
+            self._add(_compare(old, now, self.rules))
+
+    def _add(self, step: Candidate | Planned | None) -> None:
+        match step:
+            case Candidate():
+                self.candidates.append(step)
+            case Planned():
+                self.planned.append(step)
+            case None:
+                self.unchanged += 1
+
+    def plan(self, head: HeadRef | None) -> BackupPlan:
+        unreadable = frozenset(p.path for p in self.problems if p.kind is ProblemKind.UNREADABLE)
+        keeper = Keeper(self.rules.ignore, self.rules.skip_delete, self.places, unreadable)
+        for old in self.gone:
+            self._add(_gone(old, keeper))
+        return BackupPlan(
+            head,
+            tuple(_with_known_size(candidate, self.sizes) for candidate in self.candidates),
+            tuple(sorted(self.planned, key=lambda planned: path_order(planned.change.entry.path))),
+            tuple(self.problems),
+            self.unchanged,
+            self.scanned,
+        )
 
 
-def _with_known_size(candidate: Candidate, sizes: frozenset[int]) -> Candidate:
+def _with_known_size(candidate: Candidate, sizes: Set[int]) -> Candidate:
     previous = candidate.previous
     unrecorded = previous is not None and previous.size == NOT_RECORDED
     return evolve(candidate, known_size=unrecorded or candidate.size == 0 or candidate.size in sizes)
 
 
-def _compare(old: LocalEntry | None, new: Scanned | None, rules: Rules) -> Candidate | Planned | None:
-    assert new is not None
+def _compare(old: LocalEntry | None, new: Scanned, rules: Rules) -> Candidate | Planned | None:
     if new.type is not EntryType.FILE:
         return _compare_plain(old, new)
     reason = Reason.NEW if old is None else reason_to_read(old, new, rules.detection)

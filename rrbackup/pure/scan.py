@@ -4,14 +4,13 @@ Kept apart from `model.Entry` because it holds what only this disk knows (ctime,
 reading the content tells.
 """
 
-from attrs import frozen
+from typing import NamedTuple
 
 from rrbackup.pure.model import EntryType, PathText
 
 
-@frozen
-class Scanned:
-    """A file, an empty folder or a link as found on disk.
+class Scanned(NamedTuple):
+    """A file, an empty folder or a link as found on disk. A tuple, because there may be millions.
 
     `size` is in bytes and 0 for folders and links, times are nanoseconds since the Unix epoch, `mode` holds
     the permission bits with set-id and sticky bits, `target` is the link's text, percent-escaped like a path.

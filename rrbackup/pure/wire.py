@@ -23,10 +23,10 @@ from rrbackup.pure.model import (
     Entry,
     EntryType,
     ProblemKind,
+    Reason,
     Status,
     Word,
 )
-from rrbackup.pure.plan import Reason
 from rrbackup.pure.showing import brief
 
 FORMAT = 2

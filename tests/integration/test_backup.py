@@ -25,7 +25,7 @@ from rrbackup.errors import (
     StoreWentBack,
 )
 from rrbackup.events import Notice
-from rrbackup.pure import format2
+from rrbackup.pure import format2, local_format
 from rrbackup.pure.model import Claim, ClaimState, ProblemKind, Status, TransactionId, Word
 from rrbackup.pure.pipeline import PipelineRule
 from rrbackup.pure.plan import Detection
@@ -310,11 +310,11 @@ def test_a_local_manifest_that_is_gone_or_damaged_is_rebuilt(bench: Bench, conte
     write(bench.base, {"a": b"1", "b": b"2"})
     bench.backup()
     manifest = bench.config.manifest_path()
-    before = format2.decode_local(manifest.read_bytes(), "m")
+    before = local_format.decode_local(manifest.read_bytes(), "m")
     rewrite(manifest, content)
     assert bench.backup().version_id is None
     assert any("rebuilt" in text for text in notices(bench))
-    assert format2.decode_local(manifest.read_bytes(), "m") == before
+    assert local_format.decode_local(manifest.read_bytes(), "m") == before
 
 
 def test_a_local_manifest_that_is_behind_catches_up(bench: Bench, tmp_path: Path) -> None:
@@ -325,8 +325,8 @@ def test_a_local_manifest_that_is_behind_catches_up(bench: Bench, tmp_path: Path
         write(bench.base, {name: name.encode()})
         other.backup()
     assert bench.backup().version_id is None
-    ours = format2.decode_local(bench.config.manifest_path().read_bytes(), "m")
-    theirs = format2.decode_local(other.config.manifest_path().read_bytes(), "m")
+    ours = local_format.decode_local(bench.config.manifest_path().read_bytes(), "m")
+    theirs = local_format.decode_local(other.config.manifest_path().read_bytes(), "m")
     assert ours == theirs
 
 

@@ -23,9 +23,10 @@ from rrbackup.errors import StoreWentBack, TransactionLost
 from rrbackup.events import Event
 from rrbackup.pure import checkpoint
 from rrbackup.pure.checkpoint_format import decode_checkpoint, encode_checkpoint
-from rrbackup.pure.format2 import decode_local, encode_diff, encode_local, sha256_hex
+from rrbackup.pure.format2 import encode_diff, sha256_hex
 from rrbackup.pure.framing import Framing, is_encrypted
 from rrbackup.pure.keys import Keyring
+from rrbackup.pure.local_format import decode_local, encode_local
 from rrbackup.pure.model import CheckpointRef, Diff, SinceCheckpoint, VersionId, VersionRef, Word
 from rrbackup.pure.steps import Expect, Refused, Unclear, Wrote
 from rrbackup.pure.stretch import Stretch

@@ -14,7 +14,8 @@ from rrbackup.errors import DamagedChain, DamagedObject, NoSuchVersion, ObjectMi
 from rrbackup.events import Event
 from rrbackup.pure import checkpoint
 from rrbackup.pure.checkpoint_format import encode_checkpoint
-from rrbackup.pure.format2 import encode_diff, encode_local, sha256_hex
+from rrbackup.pure.format2 import encode_diff, sha256_hex
+from rrbackup.pure.local_format import encode_local
 from rrbackup.pure.model import CheckpointRef, ParentRef, VersionId, VersionRef
 from tests.checkpointed import CHECKPOINT, MANIFEST
 from tests.integration.checkpoint_work import AtPut, back_up, fresh, garble, lose, notices, stored

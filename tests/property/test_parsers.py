@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from rrbackup.effects.keys import open_keyring
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.errors import DamagedObject, RRBackupError
-from rrbackup.pure import format1_object, format2, framing
+from rrbackup.pure import format1_object, format2, framing, local_format
 from rrbackup.pure.compression import MAX_WINDOW_BYTES, decompress, decompressed
 from rrbackup.pure.encryption import MAX_CHUNK_BYTES
 from rrbackup.pure.format1_object import MAX_METADATA_BYTES
@@ -116,7 +116,7 @@ WRITERS: dict[str, Callable[[Any], object]] = {
     "diff": format2.encode_diff,
     "claim": format2.encode_claim,
     "garbage": format2.encode_garbage,
-    "local": lambda manifest: b"".join(format2.encode_local(manifest)),
+    "local": lambda manifest: b"".join(local_format.encode_local(manifest)),
     "plan": format2.encode_plan,
 }
 HUGE = (b"1e300", b'"%s"' % (b"9" * 400))

@@ -16,10 +16,11 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
+    Reason,
     Status,
 )
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 
 Tree = tuple[tuple[str, bytes | None], ...]
 """Path and content of every file; None stands for a file that cannot be read."""

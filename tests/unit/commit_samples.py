@@ -18,6 +18,7 @@ from rrbackup.pure.model import (
     ListedVersion,
     ObjectRef,
     PathText,
+    Reason,
     RepositoryId,
     SeenClaim,
     Status,
@@ -26,7 +27,7 @@ from rrbackup.pure.model import (
     VersionRef,
 )
 from rrbackup.pure.outcomes import Content, FileResult, Settled
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.steps import (
     ChainSeen,
     ClaimSeen,

@@ -29,13 +29,14 @@ from rrbackup.pure.model import (
     LocalManifest,
     ParentRef,
     PathText,
+    Reason,
     RepositoryId,
     SinceCheckpoint,
     Status,
     VersionId,
     VersionRef,
 )
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.stretch import Stretch
 from tests import golden_stores
 from tests.checkpointed import CHECKPOINT, MANIFEST, Writer, control_of

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.errors import DamagedObject, RRBackupError, UnsupportedFormat
-from rrbackup.pure import format2, framing
+from rrbackup.pure import format2, framing, local_format
 from rrbackup.pure.checkpoint import Checkpoint
 from rrbackup.pure.checkpoint_format import decode_checkpoint, encode_checkpoint
 from rrbackup.pure.framing import PLAIN, Framing
@@ -255,6 +255,6 @@ def test_a_diff_names_a_checkpoint_and_one_without_has_no_such_field() -> None:
 def test_the_local_manifest_remembers_what_was_counted(since: SinceCheckpoint | None) -> None:
     head = HeadRef(VersionId("v2"), '"e2"', "ef" * 32, 2, RepositoryId("r0"))
     manifest = LocalManifest(head, (), since)
-    data = b"".join(format2.encode_local(manifest))
+    data = b"".join(local_format.encode_local(manifest))
     assert (b"since" in data) is (since is not None)
-    assert format2.decode_local(data, "x") == manifest
+    assert local_format.decode_local(data, "x") == manifest

@@ -42,6 +42,7 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
+    Reason,
     RepositoryId,
     SeenClaim,
     Status,
@@ -50,7 +51,7 @@ from rrbackup.pure.model import (
     VersionRef,
 )
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.steps import (
     AppendGarbage,
     ChainSeen,

@@ -22,7 +22,7 @@ from rrbackup.config import Config, CryptoSettings, DirectorySettings, S3Setting
 from rrbackup.config_check import keys_of
 from rrbackup.config_shapes import plain
 from rrbackup.effects.directory import DirectoryStore
-from rrbackup.pure import commit, format2, journal_format
+from rrbackup.pure import commit, format2, journal_format, local_format
 from rrbackup.pure.labels import object_labels
 from rrbackup.pure.model import ClaimState, PathText, Word
 from rrbackup.pure.names import object_key, path_text
@@ -118,7 +118,7 @@ def test_the_self_description_of_the_format() -> None:
 
 def test_the_local_manifest_of_the_format() -> None:
     shown = FORMAT["text example=local-manifest"].encode()
-    assert b"".join(format2.encode_local(format2.decode_local(shown, "example"))) == shown
+    assert b"".join(local_format.encode_local(local_format.decode_local(shown, "example"))) == shown
 
 
 def test_the_journal_of_the_format() -> None:

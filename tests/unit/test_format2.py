@@ -16,6 +16,7 @@ from rrbackup.pure import format2, framing
 from rrbackup.pure.compression import compress
 from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.header import MAX_HEADER_BYTES, Header, encode_frame
+from rrbackup.pure.local_format import decode_local, decode_local_head, encode_local
 from rrbackup.pure.model import (
     Change,
     Claim,
@@ -33,6 +34,7 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
+    Reason,
     RepositoryId,
     Status,
     TransactionId,
@@ -40,7 +42,7 @@ from rrbackup.pure.model import (
     VersionRef,
     Word,
 )
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Reason
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 
 OBJECT = ObjectRef("files/a", VersionId("v7"), 3, '"etag"')
 FILE = Entry(PathText("/a"), EntryType.FILE, 3, 1_700_000_000_123_456_789, 0o644, None, "ab" * 32, OBJECT)
@@ -80,15 +82,14 @@ GOLDEN_GARBAGE = (
     struct.pack(">I", 40) + b'{"V":"2","kind":"garbage","pipeline":[]}' + b'{"format":2,"versions":[["files/a","v7"]]}'
 )
 GOLDEN_OPENING = (
-    b'{"format":2,"head":{"version_id":"v2","etag":"\\"e2\\"","sha256":"' + b"ef" * 32 + b'","sequence":2,'
+    b'{"format":3,"head":{"version_id":"v2","etag":"\\"e2\\"","sha256":"' + b"ef" * 32 + b'","sequence":2,'
     b'"repository":"r0"}'
 )
 GOLDEN_LOCAL = (
     GOLDEN_OPENING + b',"opening_sha256":"' + hashlib.sha256(GOLDEN_OPENING).hexdigest().encode() + b'","entries":[\n'
-    b'{"path":"/a","size":3,"mtime_ns":1700000000123456789,"mode":420,"sha256":"' + b"ab" * 32 + b'",'
-    b'"object":{"key":"files/a","version_id":"v7","stored_size":3,"etag":"\\"etag\\""},"ctime_ns":9,"inode":4,'
-    b'"recent":true},\n'
-    b'{"path":"/d","type":"directory","mtime_ns":5,"mode":493}\n'
+    b'[["/a","file",3,1700000000123456789,420,null,9,4,true],{"sha256":"' + b"ab" * 32 + b'",'
+    b'"object":{"key":"files/a","version_id":"v7","stored_size":3,"etag":"\\"etag\\""}}],\n'
+    b'[["/d","directory",0,5,493,null,null,null],{}]\n'
     b'],"sha256":"'
 )
 
@@ -111,14 +112,14 @@ def test_golden_garbage() -> None:
 
 def test_golden_local_manifest() -> None:
     manifest = LocalManifest(HEAD, (LocalEntry(FILE, LocalStamp(9, 4), recent=True), LocalEntry(FOLDER)))
-    data = b"".join(format2.encode_local(manifest))
+    data = b"".join(encode_local(manifest))
     assert data[: len(GOLDEN_LOCAL)] == GOLDEN_LOCAL
-    assert format2.decode_local(data, "x") == manifest
-    assert orjson.loads(data)["entries"][1]["path"] == "/d"
+    assert decode_local(data, "x") == manifest
+    assert orjson.loads(data)["entries"][1][0][0] == "/d"
 
 
 def test_an_empty_local_manifest() -> None:
-    assert format2.decode_local(b"".join(format2.encode_local(LocalManifest(None))), "x") == LocalManifest(None)
+    assert decode_local(b"".join(encode_local(LocalManifest(None))), "x") == LocalManifest(None)
 
 
 # --- strategies ------------------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ def test_claims_round_trip(claim: Claim) -> None:
 
 @given(manifests)
 def test_local_manifests_round_trip(manifest: LocalManifest) -> None:
-    assert format2.decode_local(b"".join(format2.encode_local(manifest)), "x") == manifest
+    assert decode_local(b"".join(encode_local(manifest)), "x") == manifest
 
 
 @given(diffs, st.data())
@@ -204,7 +205,7 @@ def test_noise_is_an_error_of_ours(noise: bytes) -> None:
     with pytest.raises((DamagedObject, UnsupportedFormat)):
         format2.decode_diff(noise, "x")
     with pytest.raises(LocalStateError):
-        format2.decode_local(noise, "x")
+        decode_local(noise, "x")
 
 
 FIELDS = [
@@ -289,32 +290,32 @@ def test_a_header_that_claims_too_much_is_not_read() -> None:
 
 def test_every_flipped_bit_in_the_local_manifest_is_noticed() -> None:
     manifest = LocalManifest(HEAD, (LocalEntry(FILE, LocalStamp(9, 4)), LocalEntry(FOLDER), LocalEntry(LINK)))
-    data = b"".join(format2.encode_local(manifest))
+    data = b"".join(encode_local(manifest))
     for position in range(len(data)):
         damaged = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
         with pytest.raises(LocalStateError):
-            format2.decode_local(damaged, "x")
+            decode_local(damaged, "x")
         with pytest.raises(LocalStateError):
-            format2.decode_local(data[:position], "x")
+            decode_local(data[:position], "x")
 
 
 def test_the_first_line_of_the_local_manifest_tells_the_head_and_every_flipped_bit_in_it_is_noticed() -> None:
     manifest = LocalManifest(HEAD, (LocalEntry(FILE), LocalEntry(FOLDER)))
-    line = next(iter(format2.encode_local(manifest)))
-    assert format2.decode_local_head(line) == HEAD
+    line = next(iter(encode_local(manifest)))
+    assert decode_local_head(line) == HEAD
     for position in range(len(line)):
-        assert format2.decode_local_head(line[:position] + bytes([line[position] ^ 1]) + line[position + 1 :]) is None
-        assert format2.decode_local_head(line[:position]) is None
+        assert decode_local_head(line[:position] + bytes([line[position] ^ 1]) + line[position + 1 :]) is None
+        assert decode_local_head(line[:position]) is None
 
 
 def test_a_first_line_without_a_digest_of_its_own_tells_no_head() -> None:
-    assert format2.decode_local_head(GOLDEN_OPENING + b',"entries":[\n') is None
+    assert decode_local_head(GOLDEN_OPENING + b',"entries":[\n') is None
 
 
 def test_the_local_manifest_of_version_1_is_told_apart() -> None:
     old = b'{"latest_remote_diff":{"version_id":"x","last_modified":"y"},"files":[]}'
     with pytest.raises(LocalStateError, match="another version"):
-        format2.decode_local(old, "the local manifest")
+        decode_local(old, "the local manifest")
 
 
 # --- compressed records ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from rrbackup.errors import ConfigError
 from rrbackup.pure.dedup import catalogue
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keeping import folders_above
+from rrbackup.pure.local_format import path_in
 from rrbackup.pure.model import (
     Entry,
     EntryType,
@@ -20,20 +21,20 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
+    Reason,
     Status,
     VersionId,
     Word,
 )
 from rrbackup.pure.names import path_order
+from rrbackup.pure.pairing import pair_up
 from rrbackup.pure.plan import (
     CLOCK_GRANULARITY_NS,
     BackupPlan,
     Detection,
-    Reason,
     Rules,
     is_recent,
     make_plan,
-    pair_up,
     reason_to_read,
 )
 from rrbackup.pure.scan import Scanned
@@ -96,13 +97,13 @@ def test_reason_to_read(
 
 
 def test_nothing_changed_plans_nothing() -> None:
-    plan = make_plan(None, [stored("/a"), stored("/b")], [scanned("/a"), scanned("/b")], [], rules())
+    plan = make_plan(None, [stored("/a"), stored("/b")], [scanned("/a"), scanned("/b")], rules())
     assert plan.empty
     assert plan.unchanged == 2
 
 
 def test_new_changed_and_gone_files() -> None:
-    plan = make_plan(None, [stored("/a"), stored("/b")], [scanned("/b", size=9), scanned("/c", size=5)], [], rules())
+    plan = make_plan(None, [stored("/a"), stored("/b")], [scanned("/b", size=9), scanned("/c", size=5)], rules())
     assert [(c.path, c.reason, c.known_size, c.key) for c in plan.candidates] == [
         ("/b", Reason.SIZE, False, "files/b"),
         ("/c", Reason.NEW, False, "files/c"),
@@ -111,16 +112,16 @@ def test_new_changed_and_gone_files() -> None:
 
 
 def test_a_candidate_of_a_size_that_the_manifest_has_may_be_known() -> None:
-    plan = make_plan(None, [stored("/a", size=3)], [scanned("/a"), scanned("/b", size=3)], [], rules())
+    plan = make_plan(None, [stored("/a", size=3)], [scanned("/a"), scanned("/b", size=3)], rules())
     assert [c.known_size for c in plan.candidates] == [True]
 
 
 def test_an_empty_file_needs_no_upload() -> None:
-    assert make_plan(None, [], [scanned("/a", size=0)], [], rules()).candidates[0].known_size
+    assert make_plan(None, [], [scanned("/a", size=0)], rules()).candidates[0].known_size
 
 
 def test_a_mode_alone_is_recorded_without_reading() -> None:
-    plan = make_plan(None, [stored("/a")], [scanned("/a", mode=0o600)], [], rules(detection=Detection.MTIME))
+    plan = make_plan(None, [stored("/a")], [scanned("/a", mode=0o600)], rules(detection=Detection.MTIME))
     assert planned(plan) == [("/a", "changed", "MODE")]
     change = plan.planned[0].change
     assert (change.entry.mode, change.entry.sha256, change.entry.object) == (0o600, "aa", stored("/a").entry.object)
@@ -131,14 +132,14 @@ def test_folders_and_links_need_no_content() -> None:
         LocalEntry(Entry(PathText("/d"), EntryType.DIRECTORY, 0, 10, 0o755)),
         LocalEntry(Entry(PathText("/l"), EntryType.SYMLINK, 0, 10, 0o777, "old")),
     ]
-    assert make_plan(None, old, [folder("/d"), link("/l", "old")], [], rules()).empty
-    plan = make_plan(None, old, [folder("/d", mtime=11), folder("/e"), link("/l", "new")], [], rules())
+    assert make_plan(None, old, [folder("/d"), link("/l", "old")], rules()).empty
+    plan = make_plan(None, old, [folder("/d", mtime=11), folder("/e"), link("/l", "new")], rules())
     assert planned(plan) == [("/d", "changed", "MTIME"), ("/e", "new", "NEW"), ("/l", "changed", "TARGET")]
     assert plan.candidates == ()
 
 
 def test_a_file_that_becomes_a_link_is_a_change_of_type() -> None:
-    assert planned(make_plan(None, [stored("/a")], [link("/a", "x")], [], rules())) == [("/a", "changed", "TYPE")]
+    assert planned(make_plan(None, [stored("/a")], [link("/a", "x")], rules())) == [("/a", "changed", "TYPE")]
 
 
 def unreadable(path: str) -> Problem:
@@ -147,25 +148,25 @@ def unreadable(path: str) -> Problem:
 
 def test_what_could_not_be_read_keeps_its_last_state() -> None:
     old = [stored("/d"), stored("/d/a"), stored("/d/b/c"), stored("/d.txt"), stored("/e")]
-    plan = make_plan(None, old, [], [unreadable("/d"), unreadable("/e")], rules())
+    plan = make_plan(None, old, [unreadable("/d"), unreadable("/e")], rules())
     assert planned(plan) == [("/d.txt", "deleted", "GONE")]
 
 
 @pytest.mark.parametrize("kind", [ProblemKind.SPECIAL, ProblemKind.CYCLE])
 def test_what_is_passed_over_does_not_keep_a_file_alive(kind: ProblemKind) -> None:
-    plan = make_plan(None, [stored("/a")], [], [Problem(PathText("/a"), kind, "a socket")], rules())
+    plan = make_plan(None, [stored("/a")], [Problem(PathText("/a"), kind, "a socket")], rules())
     assert planned(plan) == [("/a", "deleted", "GONE")]
 
 
 def test_a_newly_ignored_file_leaves_the_manifest() -> None:
     old = [stored("/keep"), stored("/tmp/x")]
-    plan = make_plan(None, old, [scanned("/keep")], [], rules(ignore=["/tmp"]))
+    plan = make_plan(None, old, [scanned("/keep")], rules(ignore=["/tmp"]))
     assert planned(plan) == [("/tmp/x", "deleted", "IGNORED")]
 
 
 def test_skip_delete_keeps_what_is_gone_even_when_it_is_ignored() -> None:
     old = [stored("/dumps/1"), stored("/other")]
-    plan = make_plan(None, old, [], [], rules(skip_delete=["/dumps*"], ignore=["/dumps*"]))
+    plan = make_plan(None, old, [], rules(skip_delete=["/dumps*"], ignore=["/dumps*"]))
     assert planned(plan) == [("/other", "deleted", "GONE")]
 
 
@@ -173,13 +174,13 @@ def test_skip_delete_keeps_what_is_gone_even_when_it_is_ignored() -> None:
     ("old", "new"), [("/dumps/1", "/dumps/1/part"), ("/dumps/1/part", "/dumps/1")], ids=["folder", "file"]
 )
 def test_skip_delete_gives_way_to_what_stands_in_its_place(old: str, new: str) -> None:
-    plan = make_plan(None, [stored(old)], [scanned(new)], [], rules(skip_delete=["/dumps*"]))
+    plan = make_plan(None, [stored(old)], [scanned(new)], rules(skip_delete=["/dumps*"]))
     assert planned(plan) == [(old, "deleted", "IN_THE_WAY")]
 
 
 def test_a_path_without_pipeline_rule_is_an_error_before_anything_is_stored() -> None:
     with pytest.raises(ConfigError, match="no rule matches /unruled"):
-        make_plan(None, [], [scanned("/unruled")], [], rules())
+        make_plan(None, [], [scanned("/unruled")], rules())
 
 
 def test_the_catalogue_leaves_out_format_1_and_tells_words_apart() -> None:
@@ -223,7 +224,7 @@ paths = st.lists(st.sampled_from(["a", "b", "a.b", "a-", "c"]), min_size=1, max_
 def test_pairing_is_the_union_in_path_order(left: set[str], right: set[str]) -> None:
     old = [stored(path) for path in sorted(left, key=path_order)]
     new = [scanned(path) for path in sorted(right, key=path_order)]
-    seen = [(before.entry.path if before else None, now.path if now else None) for before, now in pair_up(old, new)]
+    seen = [(path_in(before) if before else None, now.path if now else None) for before, now, _ in pair_up(old, new)]
     assert [a or b for a, b in seen] == sorted(left | right, key=path_order)
     assert all((a in left or a is None) and (b in right or b is None) and (a == b or None in (a, b)) for a, b in seen)
     assert {a for a, _ in seen if a} == left
@@ -234,7 +235,7 @@ def test_pairing_is_the_union_in_path_order(left: set[str], right: set[str]) -> 
 def test_every_path_is_accounted_for_once(left: set[str], right: set[str]) -> None:
     old = [stored(path) for path in sorted(left, key=path_order)]
     new = [scanned(path, size=4) for path in sorted(right, key=path_order)]
-    plan = make_plan(None, old, new, [], rules())
+    plan = make_plan(None, old, new, rules())
     assert [c.path for c in plan.candidates] == sorted(right, key=path_order)
     assert [p.change.entry.path for p in plan.planned] == sorted(left - right, key=path_order)
     assert all(p.change.status is Status.DELETED for p in plan.planned)

@@ -19,22 +19,13 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
+    Reason,
     RepositoryId,
     Status,
     VersionId,
     Word,
 )
-from rrbackup.pure.plan import (
-    BackupPlan,
-    Candidate,
-    Detection,
-    Planned,
-    Reason,
-    Rules,
-    is_recent,
-    make_plan,
-    under,
-)
+from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned, Rules, is_recent, make_plan, under
 from rrbackup.pure.scan import Scanned
 from tests.unit.test_plan import folder, link, rules, scanned, stored
 
@@ -60,7 +51,7 @@ def stored_with(path: str, *asked: Word) -> LocalEntry:
 
 
 def planned_for(old: Sequence[LocalEntry], new: Sequence[Scanned], by: Rules | None = None) -> BackupPlan:
-    return make_plan(HEAD, old, new, [], by or rules())
+    return make_plan(HEAD, old, new, by or rules())
 
 
 # --- texts and defaults that others rely on --------------------------------------------------------------------
@@ -122,7 +113,7 @@ def test_recent_means_within_two_seconds() -> None:
 def test_a_plan_tells_head_problems_and_counts() -> None:
     problem = Problem(PathText("/x"), ProblemKind.UNREADABLE, "permission denied")
     new = [scanned("/a", size=4), scanned("/b"), scanned("/c", size=5)]
-    plan = make_plan(HEAD, [stored("/b")], new, [problem], rules())
+    plan = make_plan(HEAD, [stored("/b")], [*new, problem], rules())
     assert (plan.head, plan.problems) == (HEAD, (problem,))
     assert (plan.scanned, plan.unchanged, plan.bytes_to_read) == (3, 1, 9)
 

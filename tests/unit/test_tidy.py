@@ -23,7 +23,7 @@ PURE_MAY_IMPORT = {
 }
 """Nothing here reads a clock, entropy, a file, the network, the environment or a log."""
 
-WIRE = {"format1_json.py", "format2.py", "header.py", "journal_format.py", "wire.py"}
+WIRE = {"format1_json.py", "format2.py", "header.py", "journal_format.py", "local_format.py", "wire.py"}
 """The modules of the core that may know JSON and cattrs."""
 
 LAYERS = ["errors", "pure", "config", "events", "effects", "verbs", "api", "cli"]
