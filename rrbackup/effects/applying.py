@@ -12,7 +12,7 @@ from attrs import frozen
 
 from rrbackup.config import Config, S3Settings
 from rrbackup.effects.opening import s3_options
-from rrbackup.effects.s3_client import connect
+from rrbackup.effects.s3_client import Clients
 from rrbackup.effects.s3_errors import Asked, code_of, translated
 from rrbackup.errors import ModeError, StoreError, UsageError
 from rrbackup.pure.model import Mode
@@ -145,7 +145,7 @@ def _client(s3: S3Settings) -> "S3Client":
 
     options = s3_options(s3)
     try:
-        return connect(options).patient
+        return Clients(options).patient
     except (BotoCoreError, ValueError) as error:
         raise UsageError(f"bucket {s3.bucket}: {error}", hint="Correct endpoint, region or profile.") from error
 

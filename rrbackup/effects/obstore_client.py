@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from boto3.session import Session
+    from botocore.session import Session
     from mypy_boto3_s3.client import S3Client
     from obstore.store import ClientConfig, S3Credential, S3Store
 
@@ -102,7 +102,7 @@ def _client_options(session: "Session", endpoint: str) -> "ClientConfig":
         "timeout": _LONGEST,
         "user_agent": "rrbackup",
     }
-    authorities = session._session.get_config_variable("ca_bundle")
+    authorities = session.get_config_variable("ca_bundle")
     if authorities:
         options["root_certificate"] = Path(authorities).read_bytes()
     return options

@@ -12,7 +12,7 @@ from typing import TypeVar
 from rrbackup.effects import s3_answers
 from rrbackup.effects.obstore_client import takes
 from rrbackup.effects.s3_body import Download, read_whole
-from rrbackup.effects.s3_client import Clients, S3Options, connect
+from rrbackup.effects.s3_client import Clients, S3Options
 from rrbackup.effects.s3_delete import Deletion
 from rrbackup.effects.s3_errors import Asked, code_of, translated
 from rrbackup.effects.s3_upload import Upload
@@ -173,7 +173,7 @@ def _connected(options: S3Options) -> Clients:
     from botocore.exceptions import BotoCoreError
 
     try:
-        return connect(options)
+        return Clients(options)
     except (BotoCoreError, ValueError) as error:
         raise UsageError(f"bucket {options.bucket}: {error}", hint="Correct endpoint, region or profile.") from error
 

@@ -5,7 +5,8 @@ is repeated, the store refuses the repetition and a success looks like a failure
 ten times. A third, of obstore, moves the bodies of files. All keep one pace (`back_off`); none repeats by itself.
 """
 
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, cast
 
 from attrs import field, frozen
 
@@ -15,7 +16,9 @@ from rrbackup.effects.s3_bodies import Bodies
 
 if TYPE_CHECKING:
     from botocore.config import Config
+    from botocore.session import Session
     from mypy_boto3_s3.client import S3Client
+    from obstore.store import S3Store
 
 _TIMEOUT_S = 60
 _RACERS = 4
@@ -38,38 +41,50 @@ class S3Options:
     threads: int = 10
 
 
-@frozen
 class Clients:
     """`once` sends each request a single time; the others repeat what failed for passing reasons."""
 
-    patient: "S3Client" = field(repr=False)
-    once: "S3Client" = field(repr=False)
-    bodies: Bodies = field(repr=False)
-    back_off: BackOff = field(repr=False)
+    def __init__(self, options: S3Options) -> None:
+        """Nothing is sent yet. Raises what botocore raises for a profile or URL that makes no sense."""
+        self._options = options
+        self._session = _session(options)
+        self._lock = Lock()
+        self._once: S3Client | None = None
+        self.back_off = BackOff()
+        self.patient = self._client(ATTEMPTS)
+        self.bodies = Bodies(self._connect, self.back_off)
+
+    @property
+    def once(self) -> "S3Client":
+        """Made when it is needed first: whoever only reads does without, and it takes long."""
+        with self._lock:
+            if self._once is None:
+                self._once = self._client(1)
+            return self._once
+
+    def _client(self, attempts: int) -> "S3Client":
+        made = self._session.create_client(
+            "s3",
+            region_name=self._options.region,
+            endpoint_url=self._options.endpoint,
+            config=_config(self._options),
+        )
+        client = cast("S3Client", made)
+        self.back_off.attach(client, attempts)
+        return client
+
+    def _connect(self) -> "S3Store":
+        amazon = self._options.endpoint is None
+        return obstore_client.connect(self._session, self.patient, self._options.bucket, amazon=amazon)
 
 
-def connect(options: S3Options) -> Clients:
-    """Make the clients; nothing is sent yet. Raises what boto3 raises for a profile or URL that makes no sense."""
-    import boto3  # here, because it takes long to load and most uses of the package do without
+def _session(options: S3Options) -> "Session":
+    from botocore.session import Session  # not boto3's, which loads for as long again what is not needed here
 
-    session = boto3.session.Session(
-        aws_access_key_id=options.access_key,
-        aws_secret_access_key=options.secret_key,
-        region_name=options.region,
-        profile_name=options.profile,
-    )
-
-    back_off = BackOff()
-
-    def client(attempts: int) -> "S3Client":
-        made = session.client("s3", endpoint_url=options.endpoint, config=_config(options))
-        back_off.attach(made, attempts)
-        return made
-
-    patient = client(ATTEMPTS)
-    amazon = options.endpoint is None
-    bodies = Bodies(lambda: obstore_client.connect(session, patient, options.bucket, amazon=amazon), back_off)
-    return Clients(patient, client(1), bodies, back_off)
+    session = Session(profile=options.profile)
+    if options.access_key or options.secret_key:
+        session.set_credentials(options.access_key or "", options.secret_key or "")
+    return session
 
 
 def _config(options: S3Options) -> "Config":

@@ -19,7 +19,6 @@ from botocore.loaders import create_loader
 from rrbackup import CryptoSettings, PipelineRule, S3Settings, Word
 from rrbackup.effects.applying import apply_life_cycle, place_of
 from rrbackup.effects.s3 import S3Store
-from rrbackup.effects.s3_client import connect
 from rrbackup.effects.store_rules import MULTIPART_THRESHOLD
 from rrbackup.events import Event, FileDone
 from rrbackup.pure.policies import Place, PolicyMode, policy
@@ -39,9 +38,9 @@ MakeBench = Callable[..., Bench]
 
 
 def quicker(patch: pytest.MonkeyPatch) -> None:
-    connected = cache(connect)
-    patch.setattr("rrbackup.effects.s3.connect", connected)
-    patch.setattr("rrbackup.effects.applying.connect", connected)
+    connected = cache(Clients)
+    patch.setattr("rrbackup.effects.s3.Clients", connected)
+    patch.setattr("rrbackup.effects.applying.Clients", connected)
     patch.setattr("rrbackup.effects.keys.hash_secret_raw", _derived)
     patch.setattr("botocore.session.create_loader", _loader)
 
