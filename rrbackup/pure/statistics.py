@@ -107,9 +107,7 @@ class _Tally:
                 stored += stored_size_of(change.entry)
             else:
                 shared += size_of(change.entry)
-        return CommitStats(
-            Version.of(link), new, shared, stored, self._stored, len(self._sizes), self._bytes
-        )
+        return CommitStats(Version.of(link), new, shared, stored, self._stored, len(self._sizes), self._bytes)
 
     def _drop(self, path: PathText) -> None:
         self._bytes -= self._sizes.pop(path)

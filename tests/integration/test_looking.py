@@ -1,5 +1,6 @@
 """find, history, diff, stats, explain, and times in place of versions: on backups, in each mode, and after losses."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import pytest
 from attrs import evolve
 
 from rrbackup.api import Repository
-from rrbackup.effects import client as clients
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.errors import DamagedChain, DamagedObject, NoSuchVersion, ObjectMissing, UsageError
 from rrbackup.events import Event
@@ -43,7 +43,7 @@ def at_hours(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
         made = []
         for number, hour in enumerate(hours):
             write(bench.base, {"number": b"%d" % number, f"f{number}": b"x" * number})
-            monkeypatch.setattr(clients.time, "time_ns", lambda hour=hour: START + int(hour * HOUR))
+            monkeypatch.setattr(time, "time_ns", lambda hour=hour: START + int(hour * HOUR))
             made.append(bench.backup().version_id or "")
         return made
 
@@ -219,12 +219,13 @@ def test_looking_changes_nothing_on_disk(moved: Bench, tmp_path: Path) -> None:
 def test_the_whole_history_is_read_once_and_two_commits_together(bench: Bench, memory: MemoryStore) -> None:
     back_up(bench, range(8))
     counted = {}
-    for name, ask in {
-        "files": lambda r: r.files("latest~7"),
-        "diff": lambda r: r.diff("latest~7", "latest"),
-        "find": lambda r: r.find("*"),
-        "stats": lambda r: r.stats(),
-    }.items():
+    asking: dict[str, Callable[[Repository], object]] = {
+        "files": lambda repository: repository.files("latest~7"),
+        "diff": lambda repository: repository.diff("latest~7", "latest"),
+        "find": lambda repository: repository.find("*"),
+        "stats": lambda repository: repository.stats(),
+    }
+    for name, ask in asking.items():
         client = memory.client()
         ask(evolve(bench, store=client).open())
         counted[name] = len(client.calls)
