@@ -72,6 +72,8 @@ if TYPE_CHECKING:
         Published,
         Scanning,
     )
+    from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
+    from rrbackup.pure.explanation import Decision, Explanation
     from rrbackup.pure.filters import parse_filter_lines
     from rrbackup.pure.format2 import decode_plan, encode_plan
     from rrbackup.pure.model import (
@@ -94,7 +96,9 @@ if TYPE_CHECKING:
     from rrbackup.pure.pipeline import PipelineRule
     from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
-    from rrbackup.pure.soundness import Unsound
+    from rrbackup.pure.soundness import Lost, Unsound
+    from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
+    from rrbackup.pure.timeline import Found, Happening, PathEvent, PathHistory, SearchResult
 
 __all__ = [
     "AccessDenied",
@@ -108,6 +112,8 @@ __all__ = [
     "Change",
     "ClientAtWork",
     "CollectResult",
+    "CommitStats",
+    "Comparison",
     "ConditionFailed",
     "Config",
     "ConfigError",
@@ -115,20 +121,27 @@ __all__ = [
     "CryptoSettings",
     "DamagedChain",
     "DamagedObject",
+    "Decision",
     "Detection",
+    "Difference",
+    "DifferenceKind",
     "DirectorySettings",
     "DownloadPlanned",
     "DownloadResult",
     "Entry",
     "EntryType",
     "Event",
+    "Explanation",
     "FileDone",
+    "Found",
+    "Happening",
     "HeadDeleted",
     "HeadRef",
     "HeadRepaired",
     "Listing",
     "LocalLockHeld",
     "LocalStateError",
+    "Lost",
     "ManifestState",
     "Mode",
     "ModeError",
@@ -142,8 +155,11 @@ __all__ = [
     "OutcomeUnknown",
     "PasswordChanged",
     "PasswordMissing",
+    "PathEvent",
+    "PathHistory",
     "PathText",
     "PipelineRule",
+    "PipelineStats",
     "PlanMade",
     "Planned",
     "Problem",
@@ -154,9 +170,11 @@ __all__ = [
     "Reason",
     "Repository",
     "RepositoryError",
+    "RepositoryStats",
     "S3Settings",
     "SaltVersion",
     "Scanning",
+    "SearchResult",
     "SourceError",
     "StalePlan",
     "Status",
@@ -195,6 +213,10 @@ _MODULES = (
     "rrbackup.pure.plan",
     "rrbackup.pure.report",
     "rrbackup.pure.soundness",
+    "rrbackup.pure.timeline",
+    "rrbackup.pure.comparison",
+    "rrbackup.pure.statistics",
+    "rrbackup.pure.explanation",
     "rrbackup.pure.format2",
     "rrbackup.config",
     "rrbackup.effects.keys",

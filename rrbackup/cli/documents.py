@@ -20,7 +20,7 @@ Document = dict[str, object]
 
 
 def versions(found: Iterable[Version]) -> Document:
-    return {"versions": Rows(map(_version, found))}
+    return {"versions": Rows(map(version_members, found))}
 
 
 def sound_versions(state: ManifestState) -> Document:
@@ -33,20 +33,20 @@ def manifest(state: ManifestState) -> Document:
 
 
 def _amiss(state: ManifestState) -> Document:
-    return {"unsound": _unsound(state.unsound), "delete_marker": state.marker, "lost": _lost(state.lost)}
+    return {"unsound": _unsound(state.unsound), "delete_marker": state.marker, "lost": lost(state.lost)}
 
 
-def _lost(lost: Lost | None) -> Document | None:
-    if lost is None:
+def lost(found: Lost | None) -> Document | None:
+    if found is None:
         return None
-    return {"before_sequence": lost.before, "first_whole": lost.first_whole, "reason": lost.reason}
+    return {"before_sequence": found.before, "first_whole": found.first_whole, "reason": found.reason}
 
 
 def _unsound(found: Iterable[Unsound]) -> list[Document]:
     return [{"version_id": unsound.version_id, "reason": unsound.reason} for unsound in found]
 
 
-def _version(version: Version) -> Document:
+def version_members(version: Version) -> Document:
     return {
         "version_id": version.version_id,
         "sequence": version.sequence,
@@ -62,15 +62,15 @@ def _counts(counts: Counts) -> Document:
 
 
 def files(version_id: VersionId, entries: Iterable[Entry]) -> Document:
-    return {"version_id": version_id, "files": Rows(map(_entry, entries))}
+    return {"version_id": version_id, "files": Rows(map(entry_members, entries))}
 
 
 def changes(version_id: VersionId, found: Iterable[Change]) -> Document:
-    rows = ({"status": change.status, **_entry(change.entry)} for change in found)
+    rows = ({"status": change.status, **entry_members(change.entry)} for change in found)
     return {"version_id": version_id, "changes": Rows(rows)}
 
 
-def _entry(entry: Entry) -> Document:
+def entry_members(entry: Entry) -> Document:
     row: Document = {
         "path": entry.path,
         "type": entry.type,

@@ -15,6 +15,7 @@ from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+from rrbackup.pure.soundness import Lost
 
 VERSION_COLUMNS = ("time", "version id", "number", "new", "changed", "deleted", "size", "host")
 """The columns of `version_cells`."""
@@ -57,24 +58,30 @@ def entry_lines(entries: Iterable[Entry], *, verbose: bool) -> Iterator[str]:
     for entry in entries:
         yield _entry_line(entry)
         if verbose and entry.object is not None:
-            yield _object_line(entry.object)
+            yield object_line(entry.object)
 
 
 def change_lines(changes: Iterable[Change], *, verbose: bool) -> Iterator[str]:
     for change in changes:
         yield f"{change.status:<7}  {_entry_line(change.entry)}"
         if verbose and change.entry.object is not None:
-            yield _object_line(change.entry.object)
+            yield object_line(change.entry.object)
 
 
 def _entry_line(entry: Entry) -> str:
+    mode, size, time, path = entry_cells(entry)
+    return f"{mode}  {size:>14}  {time}  {path}"
+
+
+def entry_cells(entry: Entry) -> tuple[str, str, str, str]:
+    """Mode, size in bytes, time of modification, path."""
     arrow = f" -> {entry.target}" if entry.target is not None else ""
     mode = "?" * 10 if entry.mode == NOT_RECORDED else mode_text(_KINDS[entry.type], entry.mode)
-    size = "?" if entry.size == NOT_RECORDED else entry.size
-    return f"{mode}  {size:>14}  {local_time(entry.mtime_ns)}  {entry.path}{arrow}"
+    size = "?" if entry.size == NOT_RECORDED else str(entry.size)
+    return mode, size, local_time(entry.mtime_ns), f"{entry.path}{arrow}"
 
 
-def _object_line(ref: ObjectRef) -> str:
+def object_line(ref: ObjectRef) -> str:
     if ref.format == 1:
         return f"    {ref.key}  version {ref.version_id}  stored by rrbackup 1.0"
     pipeline = f"with {' and '.join(ref.applied)}" if ref.applied else "as it is"
@@ -198,8 +205,12 @@ def problem_lines(state: ManifestState) -> Iterator[str]:
     yield from (f"{unsound.version_id}  not sound: {unsound.reason}" for unsound in state.unsound)
     yield from (f"{stray.version_id}  beside the chain: {stray.reason}" for stray in state.strays)
     if state.lost is not None:
-        yield f"lost: the commits before number {state.lost.before} ({state.lost.reason})"
-        yield f"{state.lost.first_whole}  and all commits after it are whole: it names a checkpoint"
+        yield from lost_lines(state.lost)
+
+
+def lost_lines(lost: Lost) -> Iterator[str]:
+    yield f"lost: the commits before number {lost.before} ({lost.reason})"
+    yield f"{lost.first_whole}  and all commits after it are whole: it names a checkpoint"
 
 
 def head_repaired_lines(repaired: HeadRepaired) -> Iterator[str]:

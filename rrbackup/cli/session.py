@@ -14,6 +14,7 @@ from rrbackup.cli.human import incomplete
 from rrbackup.cli.listening import listening
 from rrbackup.cli.options import GlobalOptions
 from rrbackup.cli.output import Output
+from rrbackup.cli.tables import Table, plain_lines
 from rrbackup.config import load_config
 from rrbackup.effects.opening import Ask
 from rrbackup.events import OnEvent
@@ -62,6 +63,17 @@ class Session:
             self.output.document(document)
         else:
             self.output.lines(lines)
+        return ExitCode.DONE
+
+    def table(self, document: Mapping[str, object], table: Table) -> ExitCode:
+        """What was asked for, in columns."""
+        if self.options.json or not self.output.out_is_terminal:
+            return self.listing(document, plain_lines(table))
+        # rich takes a tenth of a second to import, and only a terminal needs it
+        from rrbackup.cli.terminal import print_table
+
+        assert self.output.out is not None
+        print_table(table, self.output.out)
         return ExitCode.DONE
 
     def result(self, document: Mapping[str, object], lines: Iterable[str]) -> ExitCode:

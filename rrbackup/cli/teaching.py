@@ -18,8 +18,8 @@ PROGRAM = """Versioning file backup to S3 or to a directory.
     With a bucket, write --bucket NAME in place of --directory; the bucket must exist. The keys come from the
     environment, from ~/.aws, or from "s3" in the configuration file.
 
-    A VERSION is a version id, an unambiguous beginning of one, latest, or latest~1 for the one before it, and so on.
-    Dashes may stand in place of the underscores.
+    A VERSION is a version id, an unambiguous beginning of one, latest, or latest~1 for the one before it, and so on. In
+    its place, --at TIME stands for the last one that is not later. Dashes may stand in place of the underscores.
     """
 
 

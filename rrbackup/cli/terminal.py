@@ -1,6 +1,7 @@
 """What needs a terminal: a table, and the progress of a long operation. Imports rich, so it is imported only there."""
 
 from collections.abc import Iterable
+from itertools import islice
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -18,6 +19,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from rrbackup.cli import tables
 from rrbackup.cli.counting import Count
 from rrbackup.cli.human import VERSION_COLUMNS, version_cells
 from rrbackup.cli.listening import Teller
@@ -26,16 +28,34 @@ from rrbackup.events import Event, Notice
 from rrbackup.pure.report import Version
 
 _NUMBERS = slice(2, -1)
+_AT_ONCE = 500
 
 
 def print_versions(versions: Iterable[Version], stream: TextIO) -> None:
-    """A table; in a narrow terminal an id goes on in the next line rather than being cut."""
     right = VERSION_COLUMNS[_NUMBERS]
-    columns = [Column(name, justify="right" if name in right else "left", overflow="fold") for name in VERSION_COLUMNS]
-    table = Table(*columns, box=None, pad_edge=False)
-    for version in versions:
-        table.add_row(*(Text(shown(cell)) for cell in version_cells(version)))
-    Console(file=stream, highlight=False).print(table)
+    columns = tuple(tables.Column(name, right=name in right) for name in VERSION_COLUMNS)
+    print_table(tables.Table(columns, map(version_cells, versions)), stream)
+
+
+def print_table(table: tables.Table, stream: TextIO) -> None:
+    """In a narrow terminal an id goes on in the next line rather than being cut.
+
+    A long table comes in parts, each with columns of its own widths: nothing waits for the last row.
+    """
+    console, rows = Console(file=stream, highlight=False), iter(table.rows)
+    while part := list(islice(rows, _AT_ONCE)):
+        console.print(_part(table.columns, part))
+
+
+def _part(columns: Iterable[tables.Column], rows: Iterable[tables.Row]) -> Table:
+    made = Table(
+        *(Column(c.name, justify="right" if c.right else "left", overflow="fold") for c in columns),
+        box=None,
+        pad_edge=False,
+    )
+    for row in rows:
+        made.add_row(*(Text(shown(cell)) for cell in row))
+    return made
 
 
 class ProgressDisplay:

@@ -24,13 +24,14 @@ from rrbackup.errors import (
     UnsupportedFormat,
 )
 from rrbackup.pure import chain
+from rrbackup.pure.chain import Named
 from rrbackup.pure.checkpoint import Checkpoint, check_named, due
 from rrbackup.pure.checkpoint_format import decode_checkpoint, encode_checkpoint
 from rrbackup.pure.format2 import sha256_hex
 from rrbackup.pure.framing import MAX_RECORD_BYTES, is_encrypted
 from rrbackup.pure.manifest import check_remembered, fold_links
 from rrbackup.pure.model import CheckpointRef, HeadRef, Link, LocalManifest, VersionRef
-from rrbackup.pure.soundness import FINDINGS
+from rrbackup.pure.soundness import FINDINGS, Lost
 from rrbackup.pure.stretch import Stretch
 
 if TYPE_CHECKING:
@@ -83,10 +84,21 @@ def read_to_head(control: "Control", tell: Tell) -> Stretch:
 
 @frozen
 class Reach:
-    """The chain, newest first, as far down as it is whole; `broken` says why it does not reach its beginning."""
+    """The chain, newest first, as far down as it is whole; `broken` says why it does not reach its beginning.
+
+    Then `base` is the checkpoint on which the lowest of the links builds.
+    """
 
     links: tuple[Link, ...]
     broken: RRBackupError | None = None
+    base: Checkpoint | None = None
+
+    @property
+    def lost(self) -> Lost | None:
+        if self.broken is None:
+            return None
+        first = self.links[-1]
+        return Lost(first.diff.sequence, first.version_id, self.broken.message)
 
     def check_remembered(self, seen: HeadRef | None, memory: str) -> None:
         """Like that of the whole chain. Raises what broke it where nobody can tell."""
@@ -101,11 +113,11 @@ def read_reach(control: "Control") -> Reach:
         return Reach(control.read_chain(0))
     except _BREAKS as error:
         links = _above_break(control)
-        while links and usable(control, links[-1], lambda _: None) is None:
+        while links:
+            if base := usable(control, links[-1], lambda _: None):
+                return Reach(tuple(links), error, base)
             links.pop()
-        if not links:
-            raise
-        return Reach(tuple(links), error)
+        raise
 
 
 def _above_break(control: "Control") -> list[Link]:
@@ -119,7 +131,7 @@ def _above_break(control: "Control") -> list[Link]:
 class Asked:
     """A commit, as a user writes it, for a client that remembers `seen` in the file `memory`."""
 
-    version: str
+    version: Named
     seen: HeadRef | None
     memory: str
 
@@ -130,25 +142,37 @@ def read_commit(control: "Control", asked: Asked, tell: Tell) -> tuple[Link, Str
     Read down to a usable checkpoint, and as far as the remembered head, which must be there. Raises NoSuchVersion,
     StoreWentBack, or like `Control.read_chain`.
     """
-    search = _Search(control, asked, tell)
+    (commit,), stretch = read_commits(control, asked, (), tell)
+    return commit, stretch.up_to(commit)
+
+
+def read_commits(
+    control: "Control", asked: Asked, more: tuple[Named, ...], tell: Tell
+) -> tuple[tuple[Link, ...], Stretch]:
+    """The same of several commits at once, in one stretch that begins below the oldest of them."""
+    search = _Search(control, asked, more, tell)
     search.run()
     check_remembered(asked.seen, search.links, asked.memory)
-    commit = search.commit or chain.resolve(asked.version, chain.commits(search.links))
-    return commit, Stretch(search.base, tuple(search.above_base)).up_to(commit)
+    return search.resolved(chain.commits(search.links)), Stretch(search.base, tuple(search.above_base))
 
 
 class _Search:
-    """Going down the chain for a commit, and then for something to start from."""
+    """Going down the chain for commits, and then for something to start from."""
 
-    def __init__(self, control: "Control", asked: Asked, tell: Tell) -> None:
+    def __init__(self, control: "Control", asked: Asked, more: tuple[Named, ...], tell: Tell) -> None:
         self._control = control
         self._asked = asked
+        self._names = (asked.version, *more)
         self._tell = tell
         self.links: list[Link] = []
         self._commits: list[Link] = []
         self.above_base: list[Link] = []
-        self.commit: Link | None = None
+        self._found: dict[Named, Link] = {}
         self.base: Checkpoint | None = None
+
+    def resolved(self, commits: Sequence[Link]) -> tuple[Link, ...]:
+        """What each of the names stands for. Raises NoSuchVersion."""
+        return tuple(self._found.get(name) or chain.resolve(name, commits) for name in self._names)
 
     def run(self) -> None:
         try:
@@ -162,18 +186,25 @@ class _Search:
     def _take(self, link: Link) -> None:
         self.links.append(link)
         self._commits.extend(chain.commits((link,)))
-        self.commit = self.commit or self._exactly(link)
+        for name in self._names:
+            if name not in self._found and (found := self._exactly(name, link)):
+                self._found[name] = found
         if self.base is None:
             self.above_base.append(link)
-            if self.commit is not None:
+            if self._all_found:
                 self.base = usable(self._control, link, self._tell)
 
-    def _exactly(self, newest: Link) -> Link | None:
+    @property
+    def _all_found(self) -> bool:
+        return all(name in self._found for name in self._names)
+
+    def _exactly(self, name: Named, lowest: Link) -> Link | None:
         """The commit that is meant, where the diffs that were not read yet cannot change that."""
-        version = self._asked.version
-        if newest.version_id == version or version.startswith("latest"):
+        if isinstance(name, chain.At):
+            return lowest if name.allows(lowest) else None
+        if lowest.version_id == name or name.startswith("latest"):
             with suppress(NoSuchVersion):
-                return chain.resolve(version, self._commits)
+                return chain.resolve(name, self._commits)
         return None
 
     def _done(self, link: Link) -> bool:
@@ -187,7 +218,7 @@ class _Search:
 
         A client that remembers a head below the break cannot tell that it is still there.
         """
-        if self.commit is None:
+        if not self._all_found:
             with suppress(NoSuchVersion):
                 self._resolve_above_break()
         if self.base is None:
@@ -198,9 +229,9 @@ class _Search:
 
     def _resolve_above_break(self) -> None:
         """For the beginning of a version id, which is looked for in all commits."""
-        self.commit = chain.resolve(self._asked.version, self._commits)
+        oldest = min(link.diff.sequence for link in self.resolved(self._commits))
         for number, link in enumerate(self.links, start=1):
-            if link.diff.sequence <= self.commit.diff.sequence and (base := usable(self._control, link, self._tell)):
+            if link.diff.sequence <= oldest and (base := usable(self._control, link, self._tell)):
                 self.base, self.above_base = base, self.links[:number]
                 return
 

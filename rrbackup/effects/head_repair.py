@@ -23,7 +23,7 @@ from rrbackup.errors import (
 )
 from rrbackup.events import Notice, OnEvent
 from rrbackup.pure import format1, recovery
-from rrbackup.pure.chain import commits, resolve, set_aside_by
+from rrbackup.pure.chain import At, Named, commits, resolve, set_aside_by
 from rrbackup.pure.manifest import check_remembered
 from rrbackup.pure.model import Diff, DiffKind, HeadRef, Link, VersionId
 from rrbackup.pure.report import Version
@@ -103,10 +103,11 @@ def _versions(links: tuple[Link, ...]) -> tuple[Version, ...]:
     return tuple(Version.of(link) for link in reversed(commits(links)))
 
 
-def read_below(client: Client, version: str, error: RRBackupError, on_event: OnEvent) -> tuple[Link, Stretch]:
+def read_below(client: Client, version: Named, error: RRBackupError, on_event: OnEvent) -> tuple[Link, Stretch]:
     """The commit `version`, and what leads to it, for a reader whom `error` kept from finding it from the head down.
 
-    Raises `error` where that does not help: there is no sound chain, or `version` is not named by an id that is in it.
+    Raises `error` where that does not help: there is no sound chain, or `version` is not named by an id that is in it,
+    nor by a time after which a sound commit follows.
     """
     try:
         found = _survey(client)
@@ -126,22 +127,26 @@ def read_below(client: Client, version: str, error: RRBackupError, on_event: OnE
     return link, _stretch(client, links, found).up_to(link)
 
 
-def _below_unsound(version: str, error: RRBackupError, found: Survey) -> tuple[Link, ...]:
-    if version.startswith("latest") or _is_unsound(version, found):
+def _below_unsound(version: Named, error: RRBackupError, found: Survey) -> tuple[Link, ...]:
+    if _may_be_unsound(version, found):
         error.hint = _told(error.hint, found)
         raise error
     return found.links
 
 
-def _is_unsound(version: str, found: Survey) -> bool:
-    return any(version and unsound.version_id.startswith(version) for unsound in found.unsound)
+def _may_be_unsound(version: Named, found: Survey) -> bool:
+    """Whether a version that is not sound would be meant if it were; `latest` and times are not guessed."""
+    if isinstance(version, At):
+        return all(map(version.allows, commits(found.links)[:1]))
+    named = any(version and unsound.version_id.startswith(version) for unsound in found.unsound)
+    return named or version.startswith("latest")
 
 
-def _beyond_lost(version: str, error: RRBackupError, found: Survey) -> tuple[Link, ...]:
+def _beyond_lost(version: Named, error: RRBackupError, found: Survey) -> tuple[Link, ...]:
     """A chain below the break that is whole in itself, for somebody who has named its last diff."""
     listed = found.chains.newest_first
     below = listed[listed.index(found.links[-1].version_id) + 1 :]
-    meant = [one for one in below if version and one.startswith(version)]
+    meant = [one for one in below if isinstance(version, str) and version and one.startswith(version)]
     if len(meant) != 1 or found.chains.fault(meant[0]) is not None:
         hint = error.hint.removesuffix(WAY_OUT).removesuffix("; ")
         error.hint = f"{_whole(found)}{f'; {hint}' if hint else ''}"

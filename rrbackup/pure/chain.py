@@ -6,11 +6,31 @@ encrypted, so are all that follow: one that is not was put there by somebody wit
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from attrs import frozen
+
 from rrbackup.errors import DamagedChain, NoSuchVersion, TransactionLost
 from rrbackup.pure import format1
 from rrbackup.pure.model import Diff, DiffKind, HeadRef, Link, ObjectRef, VersionId, VersionRef, Word
 
 Fetch = Callable[[VersionId], Link]
+
+
+@frozen
+class At:
+    """The last commit in the order of the chain whose time is not later than `until_ns`, written as `text`.
+
+    Times only choose: where a clock ran back, a later commit with an earlier time is the last one all the same.
+    """
+
+    until_ns: int
+    text: str
+
+    def allows(self, link: Link) -> bool:
+        return link.diff.kind is DiffKind.COMMIT and link.diff.created_ns <= self.until_ns
+
+
+Named = str | At
+"""What a user may call a commit: a version id, the beginning of one, `latest`, `latest~N`, or a time."""
 
 
 def check_parent(child: Link, parent: Link) -> None:
@@ -84,11 +104,13 @@ def _next(link: Link, after: int) -> VersionId | None:
     return link.diff.parent.version_id
 
 
-def resolve(version: str, commits_newest_first: Sequence[Link]) -> Link:
-    """The commit that a user means by a version id, an unambiguous beginning of one, `latest` or `latest~N`.
+def resolve(version: Named, commits_newest_first: Sequence[Link]) -> Link:
+    """The commit that a user means by a version id, an unambiguous beginning of one, `latest`, `latest~N` or a time.
 
     Raises NoSuchVersion.
     """
+    if isinstance(version, At):
+        return _last_at(version, commits_newest_first)
     if version == "latest" or version.startswith("latest~"):
         return _nth_latest(version, commits_newest_first)
     exact = [link for link in commits_newest_first if link.version_id == version]
@@ -100,6 +122,15 @@ def resolve(version: str, commits_newest_first: Sequence[Link]) -> Link:
             f"{len(found)} commits begin with {version!r}", hint="write more of the version id: see list_versions"
         )
     raise NoSuchVersion(f"there is no commit {version!r}", hint="list_versions shows the commits there are")
+
+
+def _last_at(at: At, commits: Sequence[Link]) -> Link:
+    found = next((link for link in commits if at.allows(link)), None)
+    if found is None:
+        raise NoSuchVersion(
+            f"no commit is from {at.text} or before", hint="list_versions shows the commits there are, and their times"
+        )
+    return found
 
 
 def _nth_latest(version: str, commits: Sequence[Link]) -> Link:

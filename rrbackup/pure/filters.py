@@ -50,6 +50,11 @@ class Filters:
         """Whether the path or any folder above it matches: a matched folder is left out whole."""
         return self._expression is not None and any(map(self._expression.match, _from_the_top(path)))
 
+    def deciding(self, path: str) -> tuple[int, str] | None:
+        """Why `covers` says so: the index of the pattern, and the outermost folder, or the path, that it matches."""
+        found = ((self.first(part), part) for part in _from_the_top(path))
+        return next(((index, part) for index, part in found if index is not None), None)
+
 
 def _from_the_top(path: str) -> Iterator[str]:
     """The folders above `path`, outermost first, then the path itself."""

@@ -50,16 +50,21 @@ def _apply(entries: dict[PathText, Row], changes: Sequence[Change]) -> None:
     """In place: a copy for every one of many diffs would cost more than the changes do."""
     for change in changes:
         path = change.entry.path
-        if (path in entries) is (change.status is Status.NEW):
-            raise DamagedChain(
-                f"the manifest says that {path} is {change.status.value}, "
-                f"but the commit before it {'has' if path in entries else 'does not have'} it",
-                hint="the chain of diffs is damaged at this commit; earlier commits are not affected",
-            )
+        check_fits(change, present=path in entries)
         if change.status is Status.DELETED:
             del entries[path]
         else:
             entries[path] = LocalEntry(change.entry)
+
+
+def check_fits(change: Change, *, present: bool) -> None:
+    """Raise DamagedChain where a change does not fit what was there of its path in the commit before."""
+    if present is (change.status is Status.NEW):
+        raise DamagedChain(
+            f"the manifest says that {change.entry.path} is {change.status.value}, "
+            f"but the commit before it {'has' if present else 'does not have'} it",
+            hint="the chain of diffs is damaged at this commit; earlier commits are not affected",
+        )
 
 
 def referred_by(changes: Iterable[Change]) -> frozenset[VersionRef]:

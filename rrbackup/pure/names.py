@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable
 
-from rrbackup.errors import DamagedObject
+from rrbackup.errors import DamagedObject, UsageError
 from rrbackup.pure.model import PathText
 
 MAX_KEY_BYTES = 1024
@@ -97,6 +97,22 @@ def path_bytes(path: PathText) -> bytes:
     if raw[:1] != b"/" or "%2F" in path or not _UNSAFE_SEGMENTS.isdisjoint(segments):
         raise DamagedObject(f"unsafe path {path!r}", hint="Such a path is never written by a backup.")
     return raw[1:]
+
+
+def parse_path(text: str) -> PathText:
+    """A path that somebody typed; the empty text stands for `/`, which is everything.
+
+    Raises `UsageError` for what no path of a commit can be.
+    """
+    path, hint = PathText(text.rstrip("/")), "write it as list_files shows it, counted from base_path"
+    if not text.startswith("/"):
+        raise UsageError(f"{text!r} is no path of a commit: it does not begin with /", hint=hint)
+    try:
+        if path:
+            path_bytes(path)
+    except DamagedObject as error:
+        raise UsageError(f"{text!r} is no path of a commit: {error.message}", hint=hint) from None
+    return path
 
 
 def path_order(path: str) -> str:

@@ -238,9 +238,12 @@ def _compare(old: LocalEntry | None, new: Scanned, rules: Rules) -> Candidate | 
 
 def _wants_more(entry: Entry, rules: Rules) -> bool:
     """Whether a file has to be stored again, for words that it was not stored with."""
-    if not rules.reprocess or entry.object is None:
-        return False
-    return not frozenset(rules.words(entry.path) or ()) <= frozenset(entry.object.asked)
+    return rules.reprocess and lacks_words(entry, rules.words(entry.path))
+
+
+def lacks_words(entry: Entry, words: tuple[Word, ...] | None) -> bool:
+    """Whether a file is stored with less than `words`."""
+    return entry.object is not None and not frozenset(words or ()) <= frozenset(entry.object.asked)
 
 
 def _with_mode(entry: Entry, mode: int) -> Entry:

@@ -1,7 +1,6 @@
 """The verbs that read the chain and no file contents."""
 
-from rrbackup.effects.checkpoints import read_reach
-from rrbackup.events import Notice, OnEvent, ignore_event
+from rrbackup.events import OnEvent, ignore_event
 from rrbackup.pure import chain
 from rrbackup.pure.model import Change, Entry
 from rrbackup.pure.report import Listing, Version
@@ -16,16 +15,7 @@ class Listings(Opened):
 
         `manifest_state` tells more. Raises DamagedObject, DamagedChain and the like where nothing makes up for it.
         """
-        client = self._client
-        client.check_password()
-        seen = client.local.last_seen()  # before the chain: another process may go on meanwhile
-        reach = read_reach(client.control)
-        reach.check_remembered(seen, str(client.local.manifest_path))
-        if reach.broken is not None:
-            first = reach.links[-1]
-            whole = f"the commits from number {first.diff.sequence} ({first.version_id}) on are whole"
-            on_event(Notice(f"{reach.broken.message}; {whole}, those before are lost"))
-        return tuple(Version.of(link) for link in reversed(chain.commits(reach.links)))
+        return tuple(Version.of(link) for link in reversed(chain.commits(self._reach(on_event).links)))
 
     def files(self, version: str = "latest", on_event: OnEvent = ignore_event) -> Listing[Entry]:
         """The entries of one commit, in path order. Raises NoSuchVersion."""

@@ -6,11 +6,12 @@ from types import TracebackType
 from typing import Self
 
 from rrbackup.config import Config
-from rrbackup.effects.checkpoints import Asked, read_commit
+from rrbackup.effects.checkpoints import Asked, Reach, read_commit, read_reach
 from rrbackup.effects.client import Client
 from rrbackup.effects.head_repair import read_below
 from rrbackup.effects.local_files import LocalLock
 from rrbackup.effects.opening import Ask
+from rrbackup.effects.points_in_time import named_by
 from rrbackup.effects.store import Store
 from rrbackup.effects.survey import pointing_to_repair
 from rrbackup.errors import DamagedChain, ModeError, RRBackupError, StoreWentBack
@@ -74,15 +75,33 @@ class Opened:
 
     def _stretch(self, version: str, on_event: OnEvent) -> tuple[Link, Stretch]:
         client = self._client
-        client.check_password()
-        asked = Asked(version, client.local.last_seen(), str(client.local.manifest_path))
+        asked = self._asked(version)
         try:
             return read_commit(client.control, asked, lambda why: on_event(Notice(why)))
         except RRBackupError as error:
             if not amiss(error):
                 raise
-            return read_below(client, version, error, on_event)
+            return read_below(client, asked.version, error, on_event)
+
+    def _asked(self, version: str) -> Asked:
+        """Raises UsageError for a time that is none, and WrongPassword."""
+        named, client = named_by(version), self._client
+        client.check_password()
+        return Asked(named, client.local.last_seen(), str(client.local.manifest_path))
 
     def _manifest(self, version: str, on_event: OnEvent) -> tuple[Link, tuple[Entry, ...]]:
         link, stretch = self._stretch(version, on_event)
         return link, tuple(item.entry for item in stretch.manifest().entries)
+
+    def _reach(self, on_event: OnEvent) -> Reach:
+        """The whole chain. Where a diff is lost, from the next checkpoint on, and a notice of the loss."""
+        client = self._client
+        client.check_password()
+        seen = client.local.last_seen()  # before the chain: another process may go on meanwhile
+        reach = read_reach(client.control)
+        reach.check_remembered(seen, str(client.local.manifest_path))
+        if reach.broken is not None:
+            first = reach.links[-1]
+            whole = f"the commits from number {first.diff.sequence} ({first.version_id}) on are whole"
+            on_event(Notice(f"{reach.broken.message}; {whole}, those before are lost"))
+        return reach

@@ -59,6 +59,30 @@ def looking_back(repository: rrbackup.Repository) -> None:
     assert_type(repository.collect_garbage(), rrbackup.CollectResult)
 
 
+def searching(repository: rrbackup.Repository) -> None:
+    found = repository.find("*.txt")
+    assert_type(found, rrbackup.SearchResult)
+    assert_type(found.lost, rrbackup.Lost | None)
+    for state in found:
+        assert_type(state, rrbackup.Found)
+        assert_type(repository.files(state.last.version_id), rrbackup.Listing[rrbackup.Entry])
+    history = repository.history("/notes/todo.txt")
+    assert_type(history, rrbackup.PathHistory)
+    assert_type(history.events, tuple[rrbackup.PathEvent, ...])
+    assert_type([event.happening for event in history.events], list[rrbackup.Happening])
+    compared = repository.diff("latest~1", "@2026-11-20 14:00")
+    assert_type(compared, rrbackup.Comparison)
+    assert_type([difference.kind for difference in compared], list[rrbackup.DifferenceKind])
+    assert_type([difference.before for difference in compared], list[rrbackup.Entry | None])
+    stats = repository.stats()
+    assert_type(stats, rrbackup.RepositoryStats)
+    assert_type(stats.commits, tuple[rrbackup.CommitStats, ...])
+    assert_type(stats.pipelines, tuple[rrbackup.PipelineStats, ...])
+    explained = repository.explain("/notes/todo.txt")
+    assert_type(explained, rrbackup.Explanation)
+    assert_type(explained.ignored, rrbackup.Decision | None)
+
+
 def repairing(repository: rrbackup.Repository) -> None:
     state = repository.manifest_state()
     assert_type(state, rrbackup.ManifestState)

@@ -5,7 +5,17 @@ only when a command runs.
 """
 
 # ruff: noqa: I001 (this is the order in which -h shows them)
-from rrbackup.cli.commands import backing_up, listing, restoring, collecting, repairing, granting
+from rrbackup.cli.commands import backing_up, listing, looking, restoring, collecting, repairing, granting
 from rrbackup.cli.program import DEFAULT_COMMAND, program
 
-__all__ = ["DEFAULT_COMMAND", "backing_up", "collecting", "granting", "listing", "program", "repairing", "restoring"]
+__all__ = [
+    "DEFAULT_COMMAND",
+    "backing_up",
+    "collecting",
+    "granting",
+    "listing",
+    "looking",
+    "program",
+    "repairing",
+    "restoring",
+]

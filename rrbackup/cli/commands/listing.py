@@ -5,6 +5,7 @@ import click
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.program import program, session_of
 from rrbackup.cli.teaching import examples
+from rrbackup.cli.times import AT, VersionCommand
 
 
 @program.command(
@@ -25,13 +26,16 @@ def list_versions(context: click.Context) -> ExitCode:
 
 @program.command(
     "list_files",
+    cls=VersionCommand,
     epilog=examples(
         "rrbackup list_files latest",
+        "rrbackup list_files --at '2026-11-20 14:00'",
         "rrbackup list_files latest~1 -v       also where the content of each is stored",
         "rrbackup list_files latest --json | jq -r '.files[].path'",
     ),
 )
 @click.argument("version")
+@AT
 @click.pass_context
 def list_files(context: click.Context, version: str) -> ExitCode:
     """List the files of VERSION.
@@ -43,8 +47,13 @@ def list_files(context: click.Context, version: str) -> ExitCode:
     return actions.list_files(session_of(context), version)
 
 
-@program.command("list_changes", epilog=examples("rrbackup list_changes latest", "rrbackup list_changes latest~3"))
+@program.command(
+    "list_changes",
+    cls=VersionCommand,
+    epilog=examples("rrbackup list_changes latest", "rrbackup list_changes latest~3"),
+)
 @click.argument("version")
+@AT
 @click.pass_context
 def list_changes(context: click.Context, version: str) -> ExitCode:
     """List what VERSION changed.

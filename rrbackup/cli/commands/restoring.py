@@ -5,18 +5,22 @@ import click
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.program import program, session_of
 from rrbackup.cli.teaching import examples
+from rrbackup.cli.times import AT, VersionCommand
 
 
 @program.command(
     "download",
+    cls=VersionCommand,
     epilog=examples(
         "rrbackup download latest /tmp/restored",
         "rrbackup download latest~1 /tmp/restored unwanted.txt",
+        "rrbackup download --at '2026-11-20 14:00' /tmp/restored",
     ),
 )
 @click.argument("version")
 @click.argument("target", type=click.Path(file_okay=False))
 @click.argument("ignore_filters", required=False, type=click.Path(exists=True, dir_okay=False))
+@AT
 @click.pass_context
 def download(context: click.Context, version: str, target: str, ignore_filters: str | None) -> ExitCode:
     """Download VERSION into the folder TARGET.

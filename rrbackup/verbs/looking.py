@@ -1,0 +1,111 @@
+"""The verbs that look for something in the history. They read the chain and no file contents."""
+
+from rrbackup.effects.checkpoints import Asked, Reach, read_commits
+from rrbackup.errors import NoSuchVersion, RRBackupError, UsageError
+from rrbackup.events import Notice, OnEvent, ignore_event
+from rrbackup.pure import chain
+from rrbackup.pure.comparison import Comparison, Pair, compare, folded_pairs, pairs, turned
+from rrbackup.pure.explanation import Explanation, explain
+from rrbackup.pure.filters import Filters, pattern_problem
+from rrbackup.pure.model import Entry, Link, PathText
+from rrbackup.pure.names import parse_path
+from rrbackup.pure.report import Version
+from rrbackup.pure.soundness import amiss
+from rrbackup.pure.statistics import RepositoryStats, statistics
+from rrbackup.pure.stretch import Stretch
+from rrbackup.pure.timeline import PathHistory, SearchResult, path_history, timelines
+from rrbackup.verbs.opened import Opened
+
+
+class Looking(Opened):
+    """Where something was, what became of it, what differs, how much there is, and why.
+
+    Where a diff is lost, those that look at all commits look at what is whole, from the next checkpoint on: a notice,
+    and `lost` in what they give, say so. They raise like `versions`.
+    """
+
+    def find(self, pattern: str, on_event: OnEvent = ignore_event) -> SearchResult:
+        """Every state of every path that `pattern`, a filter, covers, and in which commits it was.
+
+        A folder that matches stands for all that is in it. Raises UsageError for a filter that could never match.
+        """
+        problem = pattern_problem(pattern)
+        if problem is not None:
+            raise UsageError(problem)
+        reach, commits = self._commits(on_event)
+        found = timelines(commits, _base(reach), Filters.of([pattern]).covers)
+        return SearchResult(reach.lost, tuple(map(Version.of, commits)), found)
+
+    def history(self, path: str, on_event: OnEvent = ignore_event) -> PathHistory:
+        """What became of one path, from its first commit on. No events where no commit has ever held it.
+
+        Raises UsageError for what is no path.
+        """
+        wanted = parse_path(path)
+        reach, commits = self._commits(on_event)
+        steps = timelines(commits, _base(reach), wanted.__eq__).get(wanted, ())
+        return path_history(wanted, tuple(map(Version.of, commits)), steps, reach.lost)
+
+    def diff(self, before: str, after: str = "latest", on_event: OnEvent = ignore_event) -> Comparison:
+        """What differs between two commits, whichever is older; files that were moved are recognised by content.
+
+        Raises NoSuchVersion.
+        """
+        asked, other = self._asked(before), self._asked(after)
+        try:
+            return self._diff(asked, other, on_event)
+        except RRBackupError as error:
+            if not amiss(error):
+                raise
+        first, entries = self._manifest(before, on_event)
+        second, others = self._manifest(after, on_event)
+        return compare(Version.of(first), Version.of(second), pairs(_by_path(entries), _by_path(others)))
+
+    def _diff(self, asked: Asked, other: Asked, on_event: OnEvent) -> Comparison:
+        """Out of one manifest, that of the older commit, and the diffs between the two."""
+        named, stretch = read_commits(self._client.control, asked, (other.version,), lambda why: on_event(Notice(why)))
+        older, newer = sorted(named, key=lambda link: link.diff.sequence)
+        found = _pairs(stretch, older, newer)
+        first, second = named
+        return compare(Version.of(first), Version.of(second), found if first is older else turned(found))
+
+    def stats(self, on_event: OnEvent = ignore_event) -> RepositoryStats:
+        """What each commit added, and what all refer to together, out of the chain alone: nothing is listed."""
+        reach, commits = self._commits(on_event)
+        return statistics(commits, reach.base, reach.lost)
+
+    def explain(self, path: str, on_event: OnEvent = ignore_event) -> Explanation:
+        """Which filters of the configuration decide on a path, and what the newest commit holds of it.
+
+        The path need not exist. Raises UsageError for what is no path.
+        """
+        wanted = parse_path(path)
+        config = self.config
+        version, entries = self._newest(on_event)
+        return explain(wanted, config.ignore_files, config.skip_delete, config.rules, version, entries)
+
+    def _newest(self, on_event: OnEvent) -> tuple[Version | None, tuple[Entry, ...]]:
+        try:
+            link, entries = self._manifest("latest", on_event)
+        except NoSuchVersion:
+            return None, ()
+        return Version.of(link), entries
+
+    def _commits(self, on_event: OnEvent) -> tuple[Reach, tuple[Link, ...]]:
+        """What can be reached, and the commits in it, oldest first."""
+        reach = self._reach(on_event)
+        return reach, tuple(reversed(chain.commits(reach.links)))
+
+
+def _base(reach: Reach) -> tuple[Entry, ...]:
+    return reach.base.entries if reach.base is not None else ()
+
+
+def _by_path(entries: tuple[Entry, ...]) -> dict[PathText, Entry]:
+    return {entry.path: entry for entry in entries}
+
+
+def _pairs(stretch: Stretch, older: Link, newer: Link) -> list[Pair]:
+    before = _by_path(tuple(item.entry for item in stretch.up_to(older).manifest().entries))
+    between = (o for o in reversed(stretch.links) if older.diff.sequence < o.diff.sequence <= newer.diff.sequence)
+    return list(folded_pairs(before, between))
