@@ -19,6 +19,7 @@ from botocore.loaders import create_loader
 from rrbackup import CryptoSettings, PipelineRule, S3Settings, Word
 from rrbackup.effects.applying import apply_life_cycle, place_of
 from rrbackup.effects.s3 import S3Store
+from rrbackup.effects.s3_client import Clients
 from rrbackup.effects.store_rules import MULTIPART_THRESHOLD
 from rrbackup.events import Event, FileDone
 from rrbackup.pure.policies import Place, PolicyMode, policy
