@@ -5,6 +5,7 @@ error. A traceback appears only for a bug, and only with `-v`. A process that wa
 interpreter would wait for every thread that has a request under way.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -29,10 +30,17 @@ def main(args: Sequence[str] | None = None) -> int:
 
     None: the process is this command; interrupted, it ends here.
     """
+    if args is None:
+        _collect_cycles_seldom()
     code = _code_of(list(sys.argv[1:] if args is None else args), Output.of_process())
     if args is None and code is ExitCode.INTERRUPTED:
         _end_process(code)
     return code
+
+
+def _collect_cycles_seldom() -> None:
+    """Values have no cycles, but the collector looks through all of a million of them again and again."""
+    gc.set_threshold(100_000, 50, 50)
 
 
 def _end_process(code: ExitCode) -> NoReturn:

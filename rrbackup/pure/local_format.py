@@ -15,6 +15,7 @@ from cattrs.errors import BaseValidationError
 from rrbackup.errors import DamagedObject, LocalStateError
 from rrbackup.pure.model import (
     Entry,
+    EntryType,
     HeadRef,
     LocalEntry,
     LocalManifest,
@@ -101,21 +102,11 @@ def path_in(row: Row) -> PathText:
 
 def says(row: Row, found: Scanned) -> bool:
     """Whether a line says that this disk held, when it was last seen, just what was found."""
-    return isinstance(row, bytes) and row.startswith(
-        orjson.dumps(
-            (
-                found.path,
-                found.type,
-                found.size,
-                found.mtime_ns,
-                found.mode,
-                found.target,
-                found.ctime_ns,
-                found.inode,
-            )
-        ),
-        _SEEN_FROM,
-    )
+    if not isinstance(row, bytes):
+        return False
+    path, kind, size, mtime_ns, ctime_ns, inode, mode, target = found
+    this_disk = (ctime_ns, inode) if kind is EntryType.FILE else (None, None)
+    return row.startswith(orjson.dumps((path, kind, size, mtime_ns, mode, target, *this_disk)), _SEEN_FROM)
 
 
 def _line(item: LocalEntry) -> bytes:
