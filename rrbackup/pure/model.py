@@ -279,6 +279,7 @@ class Reason(StrEnum):
     IGNORED = "now ignored"
     IN_THE_WAY = "something else has its place"
     REPROCESS = "file_pipeline asks for more than it is stored with"
+    DAMAGED = "what is stored of it is damaged"
 
 
 class ProblemKind(StrEnum):

@@ -265,6 +265,15 @@ def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rule
     )
 
 
+def storing_again(head: HeadRef | None, found: Sequence[tuple[Entry, Scanned]], rules: Rules) -> BackupPlan:
+    """The plan that stores these entries of `head` again from what is on disk, as what is stored of them is damaged.
+
+    Raises ConfigError like `make_plan`.
+    """
+    candidates = (_candidate(LocalEntry(entry), now, Reason.DAMAGED, rules) for entry, now in found)
+    return BackupPlan(head, tuple(evolve(candidate, anew=True) for candidate in candidates))
+
+
 def under(plan: BackupPlan, rules: Rules) -> BackupPlan:
     """The plan as `rules` has it: it may have been made under another configuration, or without the password.
 
