@@ -14,7 +14,7 @@ from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.doctor_bucket import look_at_bucket
 from rrbackup.effects.doctor_folder import free_bytes, look_at_folder
 from rrbackup.effects.store import list_exact
-from rrbackup.errors import AccessDenied, RRBackupError, UsageError
+from rrbackup.errors import AccessDenied, ObjectMissing, RRBackupError, UsageError
 from rrbackup.pure import diagnosis
 from rrbackup.pure.diagnosis import LOCAL_SPARE_BYTES, Diagnosis
 from rrbackup.pure.manifest import Standing, standing
@@ -117,7 +117,11 @@ def _clock(client: Client) -> Iterator[Diagnosis]:
         yield diagnosis.unknown("clock", "there is no object yet whose time could be compared")
         return
     before = time.time_ns()
-    info = client.store.head(client.control.names.manifest)
+    try:
+        info = client.store.head(client.control.names.manifest)
+    except ObjectMissing:
+        yield diagnosis.unknown("clock", "the newest commit is hidden, so its time could not be compared")
+        return
     yield diagnosis.of_clock(before, info.date_ns, time.time_ns())
 
 

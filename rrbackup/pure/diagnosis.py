@@ -15,6 +15,7 @@ from rrbackup.pure.expiry import Harm, HarmfulRule
 from rrbackup.pure.model import Mode, SeenClaim
 
 _SECOND = 1_000_000_000
+_MIB = 1 << 20
 _SKEW_WARNING_S = 60
 _SKEW_WRONG_S = 15 * 60
 """From here on Amazon refuses requests."""
@@ -186,5 +187,5 @@ def of_space(subject: str, where: str, free: int, needed: int) -> Diagnosis:
     if free == 0:
         return wrong(subject, f"{where} is full", "make room")
     if free < needed:
-        return warning(subject, f"{where} has {free} bytes left", "make room")
-    return fine(subject, f"{where} has {free} bytes left")
+        return warning(subject, f"{where} has {free // _MIB} MiB left", "make room")
+    return fine(subject, f"{where} has {free // _MIB} MiB left")

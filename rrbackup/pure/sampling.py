@@ -20,8 +20,8 @@ from rrbackup.pure.model import VersionRef
 
 KEY_BYTES = 16
 _HUNDRED_PERCENT = 100.0
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
-_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([KMGTP]i?)?B", re.IGNORECASE)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%", re.ASCII)
+_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([KMGTP]i?)?B", re.IGNORECASE | re.ASCII)
 _POWERS = "KMGTP"
 
 
