@@ -1,11 +1,11 @@
 """What is particular to a bucket: its clock, versioning, life-cycle rules, and what the credentials may really do.
 
 The rule decided here: a right is tried with a request that could change nothing even if everything went wrong. Reading
-is tried with a HEAD of a version that is there. Deleting is tried with a DeleteObject of the version `null` of a key
-that was drawn at random, in a folder where no file can be: a version is named, so no delete marker can come of it;
-`null` is an id that every store takes for well-formed, so that the answer is about the right and not about the id; and
-nobody has written under that key. It is not tried where versioning is known to be off. Writing cannot be tried without
-writing.
+is tried with one byte of a version that is there (not with a HEAD, for which stores ask different rights). Deleting is
+tried with a DeleteObject of the version `null` of a key that was drawn at random, in a folder where no file can be: a
+version is named, so no delete marker can come of it; `null` is an id that every store takes for well-formed, so that the
+answer is about the right and not about the id; and nobody has written under that key. It is not tried where versioning
+is known to be off. Writing cannot be tried without writing.
 """
 
 import secrets
@@ -81,11 +81,11 @@ class _Bucket:
         if row is None:
             yield diagnosis.unknown("right to read files", "there is no file yet to try it on")
             return
-        asked = self._asked("look at", f"{row.key} version {row.version_id}", "s3:GetObjectVersion")
-        request = partial(
-            self._client.head_object, Bucket=self._name, Key=self._place.key(row.key), VersionId=row.version_id
-        )
-        yield diagnosis.of_reading(self._mode, _granted(asked, request))
+        yield diagnosis.of_reading(self._mode, _granted(partial(self._read_a_byte, row)))
+
+    def _read_a_byte(self, row: ListedVersion) -> None:
+        with self._store.read(row.key, row.version_id, 0, 1) as chunks:
+            next(chunks, None)
 
     def _some_file(self) -> ListedVersion | None:
         rows = self._store.list_versions(f"{self._place.files}/")
@@ -96,9 +96,11 @@ class _Bucket:
             yield diagnosis.unknown("right to delete versions", "not tried while the bucket keeps no versions")
             return
         key = f"{self._place.files}/{NOBODYS_FOLDER}/{secrets.token_hex(16)}"
-        asked = self._asked("delete a version that does not exist of", key, "s3:DeleteObjectVersion")
-        request = partial(self._client.delete_object, Bucket=self._name, Key=self._place.key(key), VersionId="null")
-        yield diagnosis.of_deleting(self._mode, _granted(asked, request))
+        yield diagnosis.of_deleting(self._mode, _granted(partial(self._delete_nothing, key)))
+
+    def _delete_nothing(self, key: str) -> None:
+        with translated(self._asked("delete a version that does not exist of", key, "s3:DeleteObjectVersion")):
+            self._client.delete_object(Bucket=self._name, Key=self._place.key(key), VersionId="null")
 
     def writing(self) -> Iterator[Diagnosis]:
         yield diagnosis.unknown("right to write", "it cannot be tried without writing; the next backup shows it")
@@ -107,10 +109,9 @@ class _Bucket:
         return Asked(verb, f"s3://{self._name}/{self._place.key(key)}", action)
 
 
-def _granted(asked: Asked, request: Callable[[], object]) -> bool:
+def _granted(request: Callable[[], None]) -> bool:
     try:
-        with translated(asked):
-            request()
+        request()
     except AccessDenied:
         return False
     except ObjectMissing:

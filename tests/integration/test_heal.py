@@ -10,6 +10,7 @@ from rrbackup import ModeError, NoSuchVersion, ProblemKind, UpgradeNeeded, Word
 from rrbackup.effects import healing
 from rrbackup.effects.memory import Fault, FaultKind, MemoryStore, SimulatedCrash
 from rrbackup.events import Event, FileDone
+from rrbackup.pure.plan import storing_again
 from tests.format1_repositories import PLAIN, client_to_go_on, old_repository
 from tests.integration.checkpoint_work import garble, stored
 from tests.integration.conftest import Bench
@@ -105,11 +106,10 @@ def test_a_file_that_changes_while_it_is_read_is_told(
 ) -> None:
     """Between the look at it and the upload."""
     lose(memory, "files/b")
-    plan = healing.storing_again
 
     def change_it(*arguments: object) -> object:
         write(bench.base, {"b": b"changed just now"})
-        return plan(*arguments)  # type: ignore[arg-type]
+        return storing_again(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(healing, "storing_again", change_it)
     result = bench.open().heal()
