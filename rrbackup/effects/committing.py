@@ -44,7 +44,8 @@ def commit_plan(
 ) -> Committed:
     """Run a plan; nothing new refers to what is `damaged`.
 
-    Raises StalePlan if the plan was made on another head, TransactionLost if another client won.
+    Raises StalePlan if the plan was made on another head, DamagedObject if that is damaged, TransactionLost if another
+    client won.
     """
     if plan.head != rest.head:
         raise StalePlan(
@@ -55,6 +56,7 @@ def commit_plan(
         return Committed()
     plan = under(plan, rules_of(client.config, client.keys.opened))
     plan = evolve(plan, candidates=with_known_sizes(plan.candidates, rest.adopted))
+    client.control.check_head()
     claim = try_store(client, rest.claim)
     job = commit.Job(
         client.signature(),

@@ -132,7 +132,8 @@ def _keys(client: Client) -> Iterator[Diagnosis]:
 
 
 def _commits(client: Client) -> Iterator[Diagnosis]:
-    head = client.control.read_head(client.local.known_head())
+    head = client.control.read_head(None)  # with its body
+    standing(client.local.known_head(), head, str(client.local.manifest_path))
     found = "there are no commits yet" if head is None else f"the newest is number {head.sequence} ({head.version_id})"
     yield diagnosis.fine("commits", found)
 
@@ -143,7 +144,7 @@ def _local_manifest(client: Client) -> Iterator[Diagnosis]:
         yield diagnosis.warning(subject, remembered.why_not, "none: the next backup rebuilds it from the store")
         return
     known = remembered.manifest.head
-    head = client.control.read_head(known)
+    head = client.control.read_head(None)
     if standing(known, head, str(client.local.manifest_path)) is Standing.BEHIND:
         yield diagnosis.fine(subject, "it is behind what other clients have committed, as it may be")
     else:

@@ -3,7 +3,7 @@
 The rule decided here: a right is tried with a request that could change nothing even if everything went wrong. Reading
 is tried with one byte of a version that is there (not with a HEAD, for which stores ask different rights). Deleting is
 tried with a DeleteObject of the version `null` of a key that was drawn at random, in a folder where no file can be: a
-version is named, so no delete marker can come of it; `null` is an id that every store takes for well-formed, so that the
+version is named, so no delete marker can come of it; `null` is an id that every store takes for well-formed, so the
 answer is about the right and not about the id; and nobody has written under that key. It is not tried where versioning
 is known to be off. Writing cannot be tried without writing.
 """

@@ -12,12 +12,14 @@ from attrs import frozen
 from rrbackup.effects.client import Client
 from rrbackup.effects.committing import commit_plan
 from rrbackup.effects.filesystem import open_source
+from rrbackup.effects.head_repair import ManifestState
 from rrbackup.effects.opening import rules_of
 from rrbackup.effects.planning import manifest_at
 from rrbackup.effects.reading import SourceReader, read_through
 from rrbackup.effects.settling import Permissions, settle
+from rrbackup.effects.survey import WAY_OUT
 from rrbackup.effects.verifying import VerifyResult, verify
-from rrbackup.errors import BasePathMissing, SourceError
+from rrbackup.errors import BasePathMissing, DamagedChain, SourceError
 from rrbackup.events import BytesMoved, OnEvent, PlanMade, ProblemFound
 from rrbackup.pure.model import Entry, EntryType, LocalManifest, PathText, Problem, ProblemKind, VersionId, VersionRef
 from rrbackup.pure.outcomes import Content, Failed, FileResult
@@ -52,6 +54,7 @@ def heal(client: Client, amount: Amount | None, may: Permissions, on_event: OnEv
     """Used under the local lock. Raises what a backup and a check raise."""
     rest = settle(client, may, on_event)
     found = verify(client, LATEST, amount, on_event)
+    _refuse_unsound(found.manifest)
     manifest = manifest_at(client, rest.head, on_event)
     damaged = frozenset(damage.ref for damage in found.damaged)
     looked = [(entry, _on_disk(client, entry, on_event)) for entry in _hurt(manifest, damaged)]
@@ -66,6 +69,12 @@ def heal(client: Client, amount: Amount | None, may: Permissions, on_event: OnEv
         tuple(path for path in settled if not isinstance(path, Problem)),
         tuple(one for one in (*(seen for _, seen in looked), *settled) if isinstance(one, Problem)),
     )
+
+
+def _refuse_unsound(state: ManifestState) -> None:
+    """What lies on the newest sound commit may be damaged as well, and would not be healed."""
+    for unsound in state.unsound:
+        raise DamagedChain(unsound.reason, hint=WAY_OUT)
 
 
 def _hurt(manifest: LocalManifest, damaged: frozenset[VersionRef]) -> list[Entry]:

@@ -237,9 +237,14 @@ def command_line(
 
 READING = ("list_versions", "list_files latest", "list_changes latest", "backup --dry-run")
 COMMANDS = {
-    PolicyMode.READ_ONLY: (*READING, "download latest OUT", "repair"),
-    PolicyMode.WRITE_ONLY: ("backup", *READING, "backup --reprocess", "backup --take-over"),
-    PolicyMode.READ_WRITE: ("backup", *READING, "download latest OUT", "repair", "garbage_collect", "clean_gc_log"),
+    PolicyMode.READ_ONLY: (*READING, "download latest OUT", "repair", "verify --read-data", "doctor"),
+    PolicyMode.WRITE_ONLY: (
+        *("backup", *READING, "backup --reprocess", "backup --take-over", "verify", "heal", "doctor"),
+    ),
+    PolicyMode.READ_WRITE: (
+        *("backup", *READING, "download latest OUT", "repair", "verify --read-data 5%", "heal --read-data", "doctor"),
+        *("garbage_collect", "clean_gc_log"),
+    ),
     PolicyMode.SETUP: (
         *("init --recovery-kit", "repair", "policy setup", "lifecycle --apply", "lifecycle"),
         "change_password --new-password-file NEW",

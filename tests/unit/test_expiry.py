@@ -78,7 +78,7 @@ def test_markers_on_the_commits_stop_every_client() -> None:
 
 @pytest.mark.parametrize("key", ["Transitions", "NoncurrentVersionTransitions"])
 def test_files_in_an_archive_are_a_nuisance_and_commits_there_a_catastrophe(key: str) -> None:
-    assert found(rule("", **{key: [{"StorageClass": "DEEP_ARCHIVE"}]})) == [
+    assert found({**rule(""), key: [{"StorageClass": "DEEP_ARCHIVE"}]}) == [
         (Harm.ARCHIVES, ("manifest_diffs", "salt_file", "manifest_checkpoint"), True),
         (Harm.ARCHIVES, ("files/",), False),
     ]
