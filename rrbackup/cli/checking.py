@@ -19,7 +19,7 @@ from rrbackup.pure.diagnosis import Diagnosis, Verdict
 from rrbackup.pure.model import PathText, Problem
 
 _NOT_READ = "whether they are damaged is not known"
-_NOT_HEALED = "they stay damaged in the latest commit; everything else that was damaged in it is stored again"
+_NOT_HEALED = "what the latest commit holds of them stays damaged"
 _WIDTH = max(map(len, Verdict))
 
 

@@ -28,8 +28,8 @@ from rrbackup.pure.sampling import Amount
 from rrbackup.pure.scan import Scanned
 
 LATEST = "latest"
-_LOST = "what was committed of it cannot be stored again"
-_DIFFERS = f"what is on disk is not what was committed; {_LOST}, and the next backup stores what is there now"
+_LOST = "so what was committed of it cannot be stored again"
+_DIFFERS = f"the file on disk has another content, {_LOST}; the next backup stores it as it is"
 
 
 @frozen
@@ -89,7 +89,7 @@ def _on_disk(client: Client, entry: Entry, on_event: OnEvent) -> Scanned | Probl
     except BasePathMissing:
         raise
     except SourceError as error:
-        return _told(Problem(entry.path, ProblemKind.UNREADABLE, f"{error.message}; {_LOST}"), on_event)
+        return _told(Problem(entry.path, ProblemKind.UNREADABLE, f"{error.message}, {_LOST}"), on_event)
     if content.sha256 != entry.sha256 or content.stamp is None:
         return _told(Problem(entry.path, ProblemKind.DAMAGED, _DIFFERS), on_event)
     stamp = content.stamp
