@@ -317,7 +317,7 @@ def test_a_bit_that_changed_shows_in_the_content_alone(two: Bench, memory: Memor
     assert found(result) == {"files/a": DamageKind.CONTENT}
     assert touched(result) == {("/a", 2, True), ("/copy of a", 1, True)}
     assert (result.read, result.read_bytes) == (4, result.bytes)
-    assert [event.problem.path for event in events if isinstance(event, ProblemFound)] == ["/a"]
+    assert [event.problem.path for event in events if isinstance(event, ProblemFound)] == ["/copy of a"]
 
 
 def test_encrypted_contents_are_opened(encrypted: Bench, memory: MemoryStore) -> None:
@@ -403,7 +403,7 @@ def test_what_lies_in_an_archive_is_named_as_not_read(two: Bench, memory: Memory
 
     result = evolve(two, store=Archived(memory._world, "", (), 1 << 20)).open().verify(read_data=True)
     assert (result.sound, result.read) == (True, 3)
-    assert [(problem.path, "archive" in problem.detail) for problem in result.unread] == [("/a", True)]
+    assert [(problem.path, "archive" in problem.detail) for problem in result.unread] == [("/copy of a", True)]
 
 
 def test_a_store_that_stops_answering_ends_the_check(
