@@ -285,7 +285,9 @@ REFUSED: dict[PolicyMode, set[str]] = {
 """What the rights of a mode do not let it look at."""
 
 
-@pytest.mark.parametrize("mode", REFUSED)
+@pytest.mark.parametrize(
+    "mode", [PolicyMode.READ_ONLY, PolicyMode.WRITE_ONLY, pytest.param(PolicyMode.READ_WRITE, marks=pytest.mark.deep)]
+)
 def test_under_the_rights_of_its_mode_nothing_is_wrong(mode: PolicyMode, make_world: MakeWorld) -> None:
     world = make_world(mode, PREFIX)
     world.admin.backup()
@@ -304,8 +306,16 @@ def test_under_the_rights_of_its_mode_nothing_is_wrong(mode: PolicyMode, make_wo
     ("settings", "expected"),
     [
         ({"write_only": True}, {"right to read files": WRONG, "right to delete versions": WRONG}),
-        ({"read_only": True}, {"right to read files": FINE, "right to delete versions": WRONG}),
-        ({"allow_delete_versions": False}, {"right to read files": FINE, "right to delete versions": WARNING}),
+        pytest.param(
+            {"read_only": True},
+            {"right to read files": FINE, "right to delete versions": WRONG},
+            marks=pytest.mark.deep,
+        ),
+        pytest.param(
+            {"allow_delete_versions": False},
+            {"right to read files": FINE, "right to delete versions": WARNING},
+            marks=pytest.mark.deep,
+        ),
         ({}, {"right to read files": FINE, "right to delete versions": FINE}),
     ],
 )

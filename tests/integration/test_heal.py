@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from rrbackup import ModeError, NoSuchVersion, ProblemKind, UpgradeNeeded, Word
+from rrbackup import DamagedChain, ModeError, NoSuchVersion, ProblemKind, UpgradeNeeded, Word
 from rrbackup.effects import healing
 from rrbackup.effects.memory import Fault, FaultKind, MemoryStore, SimulatedCrash
 from rrbackup.events import Event, FileDone
@@ -166,6 +166,16 @@ def test_who_may_heal(bench: Bench, memory: MemoryStore, tmp_path: Path) -> None
     assert_restored(bench, tmp_path / "out")
 
 
+def test_a_newest_commit_that_is_not_sound_has_to_be_repaired_first(bench: Bench, memory: MemoryStore) -> None:
+    """Its files may be damaged as well, and nobody can tell which they are."""
+    garble(memory, "manifest_diffs", stored(memory, "manifest_diffs")[0].version_id, b"noise")
+    before = list(memory.list_versions(""))
+    with pytest.raises(DamagedChain) as caught:
+        bench.open().heal()
+    assert "repair" in caught.value.hint
+    assert list(memory.list_versions("")) == before
+
+
 def test_what_1_0_stored_is_healed_where_that_may_be_continued(make_bench: MakeBench) -> None:
     old = old_repository(PLAIN)
     bench = client_to_go_on(make_bench, old)
@@ -177,7 +187,7 @@ def test_what_1_0_stored_is_healed_where_that_may_be_continued(make_bench: MakeB
     assert bench.open().verify("latest", read_data=True).sound
 
 
-@pytest.mark.parametrize("kind", [FaultKind.BEFORE, FaultKind.AFTER])
+@pytest.mark.parametrize("kind", [pytest.param(FaultKind.BEFORE, marks=pytest.mark.deep), FaultKind.AFTER])
 def test_it_may_be_cut_off_at_any_request(kind: FaultKind, make_bench: MakeBench, tmp_path: Path) -> None:
     for number in range(1, 40):
         memory = MemoryStore()
