@@ -5,7 +5,7 @@ The rule: a file is a *candidate* when its size, times or inode differ from what
 (links, empty folders, deletions, a changed mode) is decided here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from enum import StrEnum
 
 from attrs import define, evolve, field, frozen
