@@ -76,9 +76,9 @@ if TYPE_CHECKING:
         Scanning,
     )
     from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
-    from rrbackup.pure.explanation import Decision, Explanation
     from rrbackup.pure.damage import Damage, DamageKind, Touched
     from rrbackup.pure.diagnosis import Diagnosis, Verdict
+    from rrbackup.pure.explanation import Decision, Explanation
     from rrbackup.pure.filters import parse_filter_lines
     from rrbackup.pure.format2 import decode_plan, encode_plan
     from rrbackup.pure.model import (
