@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         parse_config,
     )
     from rrbackup.effects.head_repair import HeadRepaired, ManifestState
+    from rrbackup.effects.healing import HealResult
     from rrbackup.effects.keys import PasswordChanged
     from rrbackup.effects.salt_versions import SaltVersion
+    from rrbackup.effects.verifying import DamagedRecord, VerifyResult
     from rrbackup.errors import (
         AccessDenied,
         BasePathEmpty,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     )
     from rrbackup.events import (
         BytesMoved,
+        CheckPlanned,
         DownloadPlanned,
         Event,
         FileDone,
@@ -73,6 +76,8 @@ if TYPE_CHECKING:
         Scanning,
     )
     from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
+    from rrbackup.pure.damage import Damage, DamageKind, Touched
+    from rrbackup.pure.diagnosis import Diagnosis, Verdict
     from rrbackup.pure.explanation import Decision, Explanation
     from rrbackup.pure.filters import parse_filter_lines
     from rrbackup.pure.format2 import decode_plan, encode_plan
@@ -110,6 +115,7 @@ __all__ = [
     "BytesMoved",
     "Candidate",
     "Change",
+    "CheckPlanned",
     "ClientAtWork",
     "CollectResult",
     "CommitStats",
@@ -119,10 +125,14 @@ __all__ = [
     "ConfigError",
     "Counts",
     "CryptoSettings",
+    "Damage",
+    "DamageKind",
     "DamagedChain",
     "DamagedObject",
+    "DamagedRecord",
     "Decision",
     "Detection",
+    "Diagnosis",
     "Difference",
     "DifferenceKind",
     "DirectorySettings",
@@ -138,6 +148,7 @@ __all__ = [
     "HeadDeleted",
     "HeadRef",
     "HeadRepaired",
+    "HealResult",
     "Listing",
     "LocalLockHeld",
     "LocalStateError",
@@ -182,11 +193,14 @@ __all__ = [
     "StoreMissing",
     "StoreUnavailable",
     "StoreWentBack",
+    "Touched",
     "TransactionLost",
     "Unsound",
     "UnsupportedFormat",
     "UpgradeNeeded",
     "UsageError",
+    "Verdict",
+    "VerifyResult",
     "Version",
     "VersionId",
     "VersionRef",
@@ -217,11 +231,15 @@ _MODULES = (
     "rrbackup.pure.comparison",
     "rrbackup.pure.statistics",
     "rrbackup.pure.explanation",
+    "rrbackup.pure.damage",
+    "rrbackup.pure.diagnosis",
     "rrbackup.pure.format2",
     "rrbackup.config",
     "rrbackup.effects.keys",
     "rrbackup.effects.salt_versions",
     "rrbackup.effects.head_repair",
+    "rrbackup.effects.verifying",
+    "rrbackup.effects.healing",
     "rrbackup.api",
 )
 

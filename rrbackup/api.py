@@ -11,6 +11,7 @@ from rrbackup.config import Config
 from rrbackup.effects.opening import Ask, store_of
 from rrbackup.effects.store import Store
 from rrbackup.verbs.backups import Backups
+from rrbackup.verbs.checking import Checking
 from rrbackup.verbs.listings import Listings
 from rrbackup.verbs.looking import Looking
 from rrbackup.verbs.repairs import Repairs
@@ -21,7 +22,7 @@ __all__ = ["DEFAULT_THREADS", "Repository", "open_repository"]
 DEFAULT_THREADS = 16
 
 
-class Repository(Backups, Listings, Looking, Restores, Repairs):
+class Repository(Backups, Listings, Looking, Restores, Repairs, Checking):
     """A repository as one client sees it. Made by `open_repository`."""
 
 

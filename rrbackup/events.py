@@ -11,6 +11,7 @@ from rrbackup.pure.model import PathText, Problem, VersionId
 
 __all__ = [
     "BytesMoved",
+    "CheckPlanned",
     "DownloadPlanned",
     "Event",
     "FileDone",
@@ -49,8 +50,16 @@ class DownloadPlanned:
 
 
 @frozen
+class CheckPlanned:
+    """The contents of `files` stored versions are to be read, which give `size` bytes as far as that was recorded."""
+
+    files: int
+    size: int
+
+
+@frozen
 class BytesMoved:
-    """`count` more bytes of a file were read (backup) or written (download)."""
+    """`count` more bytes of a file were read (backup, check) or written (download)."""
 
     path: PathText
     count: int
@@ -85,7 +94,7 @@ class Published:
     sequence: int
 
 
-Event = Scanning | PlanMade | DownloadPlanned | BytesMoved | FileDone | ProblemFound | Notice | Published
+Event = Scanning | PlanMade | DownloadPlanned | CheckPlanned | BytesMoved | FileDone | ProblemFound | Notice | Published
 OnEvent = Callable[[Event], None]
 
 

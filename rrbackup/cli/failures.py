@@ -15,6 +15,9 @@ from rrbackup.errors import ConfigError, RRBackupError, UsageError
 _AFTER_INTERRUPTION: Mapping[str, str] = {
     "backup": "a commit exists as a whole or not at all; the next backup takes back what this one left, "
     "and begins again",
+    "heal": "a commit exists as a whole or not at all; the next run that writes takes back what this one left",
+    "verify": "nothing was changed; a check of contents goes on from where this one ended",
+    "doctor": "nothing was changed",
     "download": "the files that were finished are complete; run it again for the others",
     "init": "run it again; what was done already is not done twice",
 }

@@ -131,8 +131,8 @@ def apply_life_cycle(config: Config) -> Applied:
             hint="print them, or use a configuration without read_only",
         )
     ours = cast("list[Document]", life_cycle(place_of(config))["Rules"])
-    bucket, client = _s3_of(config).bucket, _client(_s3_of(config))
-    found = _rules(client, bucket)
+    bucket, client = _s3_of(config).bucket, bucket_client(_s3_of(config))
+    found = life_cycle_rules(client, bucket)
     existing = cast("list[Mapping[str, object]]", found["Rules"]) if found else []
     wanted = merged(existing, ours)
     if wanted != existing:
@@ -140,7 +140,8 @@ def apply_life_cycle(config: Config) -> Applied:
     return Applied(wanted != existing, len(wanted) - len(ours))
 
 
-def _client(s3: S3Settings) -> "S3Client":
+def bucket_client(s3: S3Settings) -> "S3Client":
+    """For requests about the bucket itself. Raises UsageError for settings that make no sense."""
     from botocore.exceptions import BotoCoreError
 
     options = s3_options(s3)
@@ -150,7 +151,8 @@ def _client(s3: S3Settings) -> "S3Client":
         raise UsageError(f"bucket {s3.bucket}: {error}", hint="Correct endpoint, region or profile.") from error
 
 
-def _rules(client: "S3Client", bucket: str) -> "GetBucketLifecycleConfigurationOutputTypeDef | None":
+def life_cycle_rules(client: "S3Client", bucket: str) -> "GetBucketLifecycleConfigurationOutputTypeDef | None":
+    """The life-cycle rules of a bucket; None where there are none."""
     from botocore.exceptions import ClientError
 
     with translated(Asked("read the life-cycle rules of", f"s3://{bucket}", "s3:GetLifecycleConfiguration")):

@@ -1,7 +1,7 @@
 """Running a transaction: a backup's commit, or a collection of garbage, and what is remembered of it."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from attrs import evolve, frozen
@@ -19,9 +19,9 @@ from rrbackup.events import Notice, OnEvent, Published
 from rrbackup.pure import collection, commit
 from rrbackup.pure.adoption import Receipt, contents_of, with_known_sizes
 from rrbackup.pure.checkpoint import will_publish
-from rrbackup.pure.dedup import catalogue
+from rrbackup.pure.dedup import DedupKey, catalogue
 from rrbackup.pure.manifest import fold_links, stamped
-from rrbackup.pure.model import CheckpointRef, Link, LocalManifest, VersionRef
+from rrbackup.pure.model import CheckpointRef, Link, LocalManifest, ObjectRef, VersionRef
 from rrbackup.pure.outcomes import FileResult
 from rrbackup.pure.plan import BackupPlan, under
 
@@ -34,8 +34,19 @@ class Committed:
     results: tuple[FileResult, ...] = ()
 
 
-def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalManifest, on_event: OnEvent) -> Committed:
-    """Run a plan. Raises StalePlan if it was made on another head, TransactionLost if another client won."""
+def commit_plan(
+    client: Client,
+    plan: BackupPlan,
+    rest: Rest,
+    manifest: LocalManifest,
+    on_event: OnEvent,
+    damaged: frozenset[VersionRef] = frozenset(),
+) -> Committed:
+    """Run a plan; nothing new refers to what is `damaged`.
+
+    Raises StalePlan if the plan was made on another head, DamagedObject if that is damaged, TransactionLost if another
+    client won.
+    """
     if plan.head != rest.head:
         raise StalePlan(
             "the plan was made against a commit that is no longer the newest", hint="make a new plan and run that"
@@ -45,6 +56,7 @@ def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalMan
         return Committed()
     plan = under(plan, rules_of(client.config, client.keys.opened))
     plan = evolve(plan, candidates=with_known_sizes(plan.candidates, rest.adopted))
+    client.control.check_head()
     claim = try_store(client, rest.claim)
     job = commit.Job(
         client.signature(),
@@ -55,7 +67,8 @@ def commit_plan(client: Client, plan: BackupPlan, rest: Rest, manifest: LocalMan
         adopted=rest.adopted,
         checkpoint=_checkpoint(client, plan, manifest, on_event),
     )
-    world = client.world(_transfer(client, job, manifest, on_event))
+    known = contents_of(job.adopted) | catalogue(manifest.entries, damaged)
+    world = client.world(_transfer(client, job, known, on_event))
     end = run(commit.begin(job), commit.next_effect, commit.advance, world)
     assert isinstance(end, commit.Ended)
     if job.checkpoint is not None and end.ending.link is None and client.deletes:
@@ -87,13 +100,15 @@ def held_meanwhile(client: Client, rest: Rest) -> Iterator[Callable[[], Rest]]:
         yield still
 
 
-def _transfer(client: Client, job: commit.Job, manifest: LocalManifest, on_event: OnEvent) -> BackupTransfer:
+def _transfer(
+    client: Client, job: commit.Job, known: Mapping[DedupKey, ObjectRef], on_event: OnEvent
+) -> BackupTransfer:
     config = client.config
     coder = Coder(config.compress_level, client.keys.opened, config.chunk_size, secrets.token_bytes)
     return BackupTransfer(
         client.store,
         Source(config.base(), config.follow_symlinks),
-        contents_of(job.adopted) | catalogue(manifest.entries),
+        known,
         Options(coder, client.threads, config.s3.storage_class if config.s3 else None),
         lambda content, ref: client.local.note_receipt(Receipt(job.line, content.sha256, content.size, ref)),
         on_event,

@@ -88,6 +88,10 @@ class Control:
         self._head_encrypted = head is not None and head.encrypted
         return head
 
+    def check_head(self) -> None:
+        """Raise DamagedObject where the head that is known was only looked at, and is damaged by now."""
+        self._history.check_head()
+
     def read_chain(self, after: int) -> tuple[Link, ...]:
         """The diffs from the current head back to, and without, sequence `after`, newest first.
 

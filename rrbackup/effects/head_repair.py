@@ -79,12 +79,15 @@ class HeadRepaired:
 
 
 def manifest_state(client: Client) -> ManifestState:
-    found = _survey(client)
+    return state_of(survey_of(client))
+
+
+def state_of(found: Survey) -> ManifestState:
     head = found.links[0].version_id if found.links else None
     return ManifestState(head, _versions(found.links), found.unsound, found.strays, found.marker, found.lost)
 
 
-def _survey(client: Client) -> Survey:
+def survey_of(client: Client) -> Survey:
     """Raises StoreWentBack where the store does not hold what this client has seen."""
     seen = client.local.last_seen()
     found = client.control.survey(seen)
@@ -110,7 +113,7 @@ def read_below(client: Client, version: Named, error: RRBackupError, on_event: O
     nor by a time after which a sound commit follows.
     """
     try:
-        found = _survey(client)
+        found = survey_of(client)
     except RRBackupError:
         raise error from None
     if not found.links:
@@ -124,7 +127,7 @@ def read_below(client: Client, version: Named, error: RRBackupError, on_event: O
     else:
         links = found.links
     link = resolve(version, commits(links))
-    return link, _stretch(client, links, found).up_to(link)
+    return link, stretch_of(client, links, found).up_to(link)
 
 
 def _below_unsound(version: Named, error: RRBackupError, found: Survey) -> tuple[Link, ...]:
@@ -154,7 +157,8 @@ def _beyond_lost(version: Named, error: RRBackupError, found: Survey) -> tuple[L
     return found.chains.chain(meant[0])
 
 
-def _stretch(client: Client, links: tuple[Link, ...], found: Survey) -> Stretch:
+def stretch_of(client: Client, links: tuple[Link, ...], found: Survey) -> Stretch:
+    """A sound chain of the survey, with the checkpoint that it begins from if it is broken below."""
     base = read_checkpoint(client.control, links[-1]) if found.chains.lost(links) is not None else None
     return Stretch(base, links)
 
@@ -189,7 +193,7 @@ def repair_head(client: Client, version: str) -> HeadRepaired:
     encryption than there is, UpgradeNeeded for a repository of rrbackup 1.0 alone, TransactionLost where another client
     wrote meanwhile: then nothing was changed.
     """
-    found = _survey(client)
+    found = survey_of(client)
     links = _chain_of(version, found)
     if _stands(links[0], found):
         _forget_unless(client, links)

@@ -47,6 +47,7 @@ class History:
         self._has_keys = has_keys
         self._unlock_old = unlock_old
         self._last: HeadRef | None = None
+        self._only_looked_at: HeadRef | None = None
         self._reading = Reading(self._link, self._old, self._framing.unlock, self._encrypts, keyless)
 
     def _encrypts(self) -> bool:
@@ -65,8 +66,10 @@ class History:
         return self._last
 
     def _read_head(self, known: HeadRef | None) -> HeadRef | None:
+        self._only_looked_at = None
         try:
             if known is not None and self._store.head(self._name).version_id == known.version_id:
+                self._only_looked_at = known
                 return known
         except ObjectMissing:
             pass  # looked into below
@@ -77,6 +80,21 @@ class History:
         if self._encrypts() and not head.encrypted:
             self._check_plain(head, known)
         return head.head
+
+    def check_head(self) -> None:
+        """Raise DamagedObject where the head was only looked at, and its stored bytes are no longer what they were.
+
+        Whoever builds on it would publish a commit that nobody finds whole.
+        """
+        head = self._only_looked_at
+        if head is None:
+            return
+        with pointing_to_repair():
+            if format2.sha256_hex(self._fetch(head.version_id).body) != head.sha256:
+                raise DamagedObject(
+                    f"the newest diff, {self._named(head.version_id)}, is not what it was: it is damaged"
+                )
+        self._only_looked_at = None
 
     def read_chain(self, after: int) -> tuple[Link, ...]:
         """The diffs from the current head back to, and without, sequence `after`, newest first.

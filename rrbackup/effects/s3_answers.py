@@ -49,7 +49,7 @@ def info(answer: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef", place: str)
         etag=answer["ETag"],
         size=answer["ContentLength"],
         last_modified_ns=_ns(answer["LastModified"]),
-        date_ns=_date_ns(answer["ResponseMetadata"]),
+        date_ns=date_ns(answer["ResponseMetadata"]),
         metadata=dict(answer.get("Metadata", {})),
     )
 
@@ -88,7 +88,7 @@ def _ns(moment: datetime) -> int:
     return int(moment.timestamp()) * _S + moment.microsecond * 1_000
 
 
-def _date_ns(metadata: "ResponseMetadataTypeDef") -> int:
+def date_ns(metadata: "ResponseMetadataTypeDef") -> int:
     """The store's clock; a store that does not tell it is taken to share ours (courtesy only depends on it)."""
     date = metadata["HTTPHeaders"].get("date")
     return time_ns() if date is None else _ns(parsedate_to_datetime(date))

@@ -6,7 +6,7 @@ to what rrbackup 1.0 stored.
 
 from collections.abc import Iterable
 
-from rrbackup.pure.model import LocalEntry, ObjectRef, Word
+from rrbackup.pure.model import LocalEntry, ObjectRef, VersionRef, Word
 
 DedupKey = tuple[str, tuple[Word, ...]]
 
@@ -22,10 +22,11 @@ def may_be_shared(ref: ObjectRef) -> bool:
     return ref.format >= 2 and missing <= {Word.COMPRESS}
 
 
-def catalogue(entries: Iterable[LocalEntry]) -> dict[DedupKey, ObjectRef]:
-    """The stored contents of a manifest that a new file may refer to."""
+def catalogue(entries: Iterable[LocalEntry], damaged: frozenset[VersionRef] = frozenset()) -> dict[DedupKey, ObjectRef]:
+    """The stored contents of a manifest that a new file may refer to: none of those that are known to be damaged."""
+    found = ((e.entry.sha256, e.entry.object) for e in entries)
     return {
-        dedup_key(e.entry.sha256, e.entry.object.asked): e.entry.object
-        for e in entries
-        if e.entry.object is not None and e.entry.sha256 is not None and may_be_shared(e.entry.object)
+        dedup_key(sha256, ref.asked): ref
+        for sha256, ref in found
+        if ref is not None and sha256 is not None and may_be_shared(ref) and ref.ref not in damaged
     }

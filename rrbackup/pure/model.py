@@ -279,6 +279,7 @@ class Reason(StrEnum):
     IGNORED = "now ignored"
     IN_THE_WAY = "something else has its place"
     REPROCESS = "file_pipeline asks for more than it is stored with"
+    DAMAGED = "what is stored of it is damaged"
 
 
 class ProblemKind(StrEnum):
@@ -318,10 +319,9 @@ class LocalStamp:
 
 @frozen
 class LocalEntry:
-    """An entry of the local manifest.
+    """An entry of the local manifest. Without a stamp this disk has not been seen with that content.
 
-    Without a stamp this disk has not been seen with that content. `recent`: the file changed so shortly before
-    it was read that a later change might bear the same times, so it is looked at again.
+    `recent`: the file changed so shortly before it was read that a later change might bear the same times.
     """
 
     entry: Entry

@@ -5,7 +5,7 @@ The rule: a file is a *candidate* when its size, times or inode differ from what
 (links, empty folders, deletions, a changed mode) is decided here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from enum import StrEnum
 
 from attrs import define, evolve, field, frozen
@@ -263,6 +263,15 @@ def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rule
         words,
         anew=old is not None and _wants_more(old.entry, rules),
     )
+
+
+def storing_again(head: HeadRef | None, found: Sequence[tuple[Entry, Scanned]], rules: Rules) -> BackupPlan:
+    """The plan that stores these entries of `head` again from what is on disk, as what is stored of them is damaged.
+
+    Raises ConfigError like `make_plan`.
+    """
+    candidates = (_candidate(LocalEntry(entry), now, Reason.DAMAGED, rules) for entry, now in found)
+    return BackupPlan(head, tuple(evolve(candidate, anew=True) for candidate in candidates))
 
 
 def under(plan: BackupPlan, rules: Rules) -> BackupPlan:

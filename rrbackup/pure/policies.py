@@ -19,7 +19,8 @@ The rule decided here: which request needs which action on which object, and so 
 Who sends what:
 
 - Readers follow the chain of diffs (current, then by version) down to a checkpoint, fetch that and files by version,
-  and read the salt object and, to list them for `repair`, its versions. A listing finds the versions of the diffs.
+  and read the salt object and, to list them for `repair`, its versions. A listing finds the versions of the diffs, and
+  for `verify` those of the files.
 - Writers read and write diffs, checkpoints and claim (a recovery reads an earlier version of the claim), append to the
   garbage list, read the salt object, upload files, and look for orphans and unfinished uploads. They read no file.
 - Whoever does both may delete versions of files, too, and of checkpoints that no diff names, and of nothing else.

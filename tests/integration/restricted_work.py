@@ -161,6 +161,7 @@ def read(world: World) -> None:
         assert reader.plan_backup().planned == ()
         assert reader.download("latest", world.out).problems == ()
         assert [version.opens for version in reader.salt_versions()] == [True]
+        assert reader.verify(read_data=True).sound
     assert look(world.out) == look(world.admin.base)
 
 
@@ -178,6 +179,7 @@ def back_up(world: World) -> None:
         write(world.user.base, {"a": b"changed once more"})
         assert world.user.backup().counts.changed == 1
         assert len(world.user.open().versions()) == 2
+        assert world.user.open().verify().sound
     assert list(world.admin.store.list_uploads("files/")) == []
     assert world.admin.open().clean_garbage_list().deleted != ()
     assert world.admin.open().download("latest", world.out / "backed up").problems == ()
@@ -202,6 +204,8 @@ def do_everything(world: World) -> None:
         assert worker.download("latest", world.out).problems == ()
         assert [version.opens for version in worker.salt_versions()] == [True]
         assert worker.collect_garbage().deleted == ()
+        assert worker.verify(read_data=True).sound
+        assert worker.heal(read_data=True).version_id is None
     assert look(world.out) == look(world.user.base)
     assert world.admin.open().clean_garbage_list().deleted == ()
 

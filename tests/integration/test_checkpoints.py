@@ -114,6 +114,7 @@ def test_a_backup_without_a_due_checkpoint_makes_no_request_for_it(bench: Bench,
         for method, key in (
             ("head", MANIFEST),
             ("get", "gc_log"),
+            ("get", MANIFEST),
             ("put", "gc_log"),
             ("put", MANIFEST),
             ("put", "gc_log"),

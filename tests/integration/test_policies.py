@@ -237,9 +237,14 @@ def command_line(
 
 READING = ("list_versions", "list_files latest", "list_changes latest", "backup --dry-run")
 COMMANDS = {
-    PolicyMode.READ_ONLY: (*READING, "download latest OUT", "repair"),
-    PolicyMode.WRITE_ONLY: ("backup", *READING, "backup --reprocess", "backup --take-over"),
-    PolicyMode.READ_WRITE: ("backup", *READING, "download latest OUT", "repair", "garbage_collect", "clean_gc_log"),
+    PolicyMode.READ_ONLY: (*READING, "download latest OUT", "repair", "verify --read-data", "doctor"),
+    PolicyMode.WRITE_ONLY: (
+        *("backup", *READING, "backup --reprocess", "backup --take-over", "verify", "heal", "doctor"),
+    ),
+    PolicyMode.READ_WRITE: (
+        *("backup", *READING, "download latest OUT", "repair", "verify --read-data 5%", "heal --read-data", "doctor"),
+        *("garbage_collect", "clean_gc_log"),
+    ),
     PolicyMode.SETUP: (
         *("init --recovery-kit", "repair", "policy setup", "lifecycle --apply", "lifecycle"),
         "change_password --new-password-file NEW",
@@ -288,7 +293,7 @@ def test_a_user_without_rights_is_told_by_every_command_which_one_is_missing(
     (tmp_path / "new").write_text(NEW_PASSWORD)
     places = {"OUT": str(world.out), "NEW": str(tmp_path / "new")}
     commands = {command for mode in COMMANDS.values() for command in mode if not command.startswith("policy")}
-    for command in sorted(commands - {"lifecycle"}):
+    for command in sorted(commands - {"lifecycle", "doctor"}):
         assert run(*(places.get(word, word) for word in command.split()), "--json") == 1, command
         error = json.loads(capsys.readouterr().out)["error"]
         assert error["type"] == "AccessDenied", command

@@ -57,6 +57,7 @@ WRITING: dict[str, Callable[[Repository], object]] = {
     "backup, taking over": lambda repository: repository.backup(take_over=True, upgrade=True),
     "collect_garbage": lambda repository: repository.collect_garbage(take_over=True),
     "clean_garbage_list": lambda repository: repository.clean_garbage_list(take_over=True),
+    "heal": lambda repository: repository.heal(take_over=True, upgrade=True),
     "change_password": lambda repository: repository.change_password("new"),
     "repair_salt": lambda repository: repository.repair_salt("x"),
     "repair_head": lambda repository: repository.repair_head("x"),

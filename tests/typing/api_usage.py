@@ -94,6 +94,21 @@ def repairing(repository: rrbackup.Repository) -> None:
         assert_type(repaired.version_id, rrbackup.VersionId | None)
 
 
+def checking(repository: rrbackup.Repository) -> list[str]:
+    result = repository.verify("latest", read_data="5%", on_event=listen)
+    assert_type(result, rrbackup.VerifyResult)
+    assert_type(result.records, tuple[rrbackup.DamagedRecord, ...])
+    for damage in result.damaged:
+        assert_type(damage.kind, rrbackup.DamageKind)
+        assert_type(damage.touches, tuple[rrbackup.Touched, ...])
+    healed = repository.heal(read_data=True)
+    assert_type(healed, rrbackup.HealResult)
+    assert_type(healed.unhealed, tuple[rrbackup.Problem, ...])
+    found = repository.doctor()
+    assert_type(found, tuple[rrbackup.Diagnosis, ...])
+    return [one.remedy for one in found if one.verdict is rrbackup.Verdict.WRONG]
+
+
 def failing(config: rrbackup.Config) -> str:
     try:
         backing_up(config)

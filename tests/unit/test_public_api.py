@@ -12,16 +12,17 @@ import rrbackup
 from rrbackup import testing
 
 _NAMES = """
-AccessDenied BackupPlan BackupResult BasePathEmpty BasePathMissing Busy BytesMoved Candidate Change ClientAtWork
-CollectResult CommitStats Comparison ConditionFailed Config ConfigError Counts CryptoSettings DamagedChain DamagedObject
-Decision Detection Difference DifferenceKind DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event
-Explanation FileDone Found Happening HeadDeleted HeadRef HeadRepaired Listing LocalLockHeld LocalStateError Lost
-ManifestState Mode ModeError NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OldClientWrote OnEvent
-OutcomeUnknown PasswordChanged PasswordMissing PathEvent PathHistory PathText PipelineRule PipelineStats PlanMade
-Planned Problem ProblemFound ProblemKind Published RRBackupError Reason Repository RepositoryError RepositoryStats
-S3Settings SaltVersion Scanning SearchResult SourceError StalePlan Status StoreError StoreMissing StoreUnavailable
-StoreWentBack TransactionLost Unsound UnsupportedFormat UpgradeNeeded UsageError Version VersionId VersionRef Word
-WrongPassword decode_plan encode_plan load_config open_repository parse_config parse_filter_lines path_bytes path_text
+AccessDenied BackupPlan BackupResult BasePathEmpty BasePathMissing Busy BytesMoved Candidate Change CheckPlanned
+ClientAtWork CollectResult CommitStats Comparison ConditionFailed Config ConfigError Counts CryptoSettings Damage
+DamageKind DamagedChain DamagedObject DamagedRecord Decision Detection Diagnosis Difference DifferenceKind
+DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event Explanation FileDone Found Happening HeadDeleted
+HeadRef HeadRepaired HealResult Listing LocalLockHeld LocalStateError Lost ManifestState Mode ModeError NoSuchVersion
+NotVersioned Notice ObjectMissing ObjectRef OldClientWrote OnEvent OutcomeUnknown PasswordChanged PasswordMissing
+PathEvent PathHistory PathText PipelineRule PipelineStats PlanMade Planned Problem ProblemFound ProblemKind Published
+RRBackupError Reason Repository RepositoryError RepositoryStats S3Settings SaltVersion Scanning SearchResult
+SourceError StalePlan Status StoreError StoreMissing StoreUnavailable StoreWentBack Touched TransactionLost Unsound
+UnsupportedFormat UpgradeNeeded UsageError Verdict VerifyResult Version VersionId VersionRef Word WrongPassword
+decode_plan encode_plan load_config open_repository parse_config parse_filter_lines path_bytes path_text
 """
 PUBLIC = _NAMES.split()
 

@@ -5,12 +5,13 @@ only when a command runs.
 """
 
 # ruff: noqa: I001 (this is the order in which -h shows them)
-from rrbackup.cli.commands import backing_up, listing, looking, restoring, collecting, repairing, granting
+from rrbackup.cli.commands import backing_up, listing, looking, restoring, checking, collecting, repairing, granting
 from rrbackup.cli.program import DEFAULT_COMMAND, program
 
 __all__ = [
     "DEFAULT_COMMAND",
     "backing_up",
+    "checking",
     "collecting",
     "granting",
     "listing",

@@ -25,8 +25,8 @@ from rrbackup.cli.teaching import examples
 def policy(context: click.Context, mode: str, user: str | None) -> ExitCode:
     """Print the IAM policy with the least rights for MODE.
 
-    It is for the bucket, prefix and names of this configuration. read-only lists and downloads, write-only backs up,
-    read-write does both and deletes garbage, setup runs init, change_password, repair and lifecycle.
+    It is for the bucket, prefix and names of this configuration. read-only lists, downloads and verifies, write-only
+    backs up, read-write does both, heals and deletes garbage, setup runs init, change_password, repair and lifecycle.
     """
     from rrbackup.cli import rights
 
