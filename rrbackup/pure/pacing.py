@@ -58,3 +58,20 @@ def pause(failures: int, throttled: bool, chance: float) -> float:
     """
     first = _PAUSE_AFTER_THROTTLING_S if throttled else _PAUSE_S
     return chance * min(first * float(2 ** (failures - 1)), LONGEST_PAUSE_S)
+
+
+# --- limits that the user sets -----------------------------------------------------------------------------------
+
+
+@frozen
+class Line:
+    """A line that takes so many bytes a second; what has been put on it so far is through at `free_at`."""
+
+    bytes_per_second: int
+    free_at: float = float("-inf")
+
+
+def put_on(line: Line, count: int, now: float) -> tuple[Line, float]:
+    """The line with `count` bytes more on it, and when they are through: the sender goes on no earlier."""
+    free_at = max(line.free_at, now) + count / line.bytes_per_second
+    return evolve(line, free_at=free_at), free_at

@@ -1,0 +1,66 @@
+"""Limits on how fast contents move, on a clock that only waiting moves."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rrbackup.effects.limited import LimitedContents, Limits, Meter
+from rrbackup.effects.memory import MemoryStore
+from rrbackup.errors import UsageError
+from rrbackup.pure.pacing import Line, put_on
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+
+def meter(rate: int, clock: Clock) -> Meter:
+    return Meter(rate, clock, clock.wait)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 5)), max_size=20), st.integers(1, 500))
+def test_no_stretch_of_time_takes_more_than_the_line_does(sent: list[tuple[int, float]], rate: int) -> None:
+    line, now, began, through = Line(rate), 0.0, 0.0, 0.0
+    total = 0
+    for count, idle in sent:
+        now = max(now, through) + idle
+        if now > line.free_at:
+            began, total = now, 0
+        line, through = put_on(line, count, now)
+        total += count
+        assert through - began == pytest.approx(total / rate)
+
+
+def test_a_content_takes_as_long_as_its_bytes_need_in_both_directions() -> None:
+    clock, store = Clock(), MemoryStore()
+    contents = LimitedContents(store, meter(100, clock), meter(50, clock))
+    stored = contents.put("k", b"x" * 500)
+    assert clock.now == 105.0
+    assert contents.put("k", iter([b"x" * 300, b"y" * 200])).size == 500
+    assert clock.now == 110.0
+    with contents.read("k", stored.version_id) as chunks:
+        assert b"".join(chunks) == b"x" * 500
+    assert clock.now == 120.0
+
+
+def test_without_a_limit_nobody_waits() -> None:
+    contents = LimitedContents(MemoryStore(), None, None)
+    stored = contents.put("k", b"x" * 500)
+    with contents.read("k", stored.version_id, start=499) as chunks:
+        assert b"".join(chunks) == b"x"
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_lets_nothing_pass_is_refused(limit: int) -> None:
+    with pytest.raises(UsageError):
+        Limits(upload=limit)
+    with pytest.raises(UsageError):
+        Limits(download=limit)
