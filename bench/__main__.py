@@ -1,0 +1,95 @@
+"""Runs cases and shows what was measured.
+
+    python -m bench                                  all cases
+    python -m bench --case small-first --rounds 3
+    python -m bench --out r.json --report R.md       also written down
+    python -m bench --show r.json                    what was written down before
+
+The rrbackup that is measured is the one that this Python imports: that of the working folder, or of PYTHONPATH.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import data, results, tables
+from bench.cases import CASES
+from bench.lab import Setting, opened
+from bench.machine import described
+from bench.processes import BenchError
+from bench.results import Results
+from bench.tools import CODE, PEERS
+from tests.servers import ServerMissing
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--case", action="append", choices=[*CASES], metavar="NAME", help=f"one of {', '.join(CASES)}")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see whether it works at all")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there, as JSON")
+    parser.add_argument("--add", action="store_true", help="keep the other cases that FILE already has")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the results there, as Markdown")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, show what FILE has")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="where trees and the server's data lie")
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    asked = arguments(words)
+    if asked.show:
+        print(tables.document(results.decode(asked.show.read_text())))
+        return 0
+    try:
+        found = measured(asked)
+    except (BenchError, ServerMissing) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    if found.cases and asked.out and asked.add and (old := results.read(asked.out)):
+        found = results.merged(old, found)
+    if asked.out:
+        asked.out.write_text(results.encode(found))
+    if asked.report:
+        asked.report.write_text(tables.document(found))
+    print(tables.targets(found, only_measured=True))
+    return 0
+
+
+def measured(asked: argparse.Namespace) -> Results:
+    say(f"measuring the rrbackup in {CODE}")
+    peers = frozenset(name for name in PEERS if shutil.which(name))
+    if absent := sorted(PEERS - peers):
+        say(f"not installed, so left out: {', '.join(absent)}")
+    cache = asked.work or Path(tempfile.gettempdir(), f"rrbackup-bench-{os.getuid()}")
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    trees = data.QUICK if asked.quick else data.FULL
+    made = datetime.now(UTC).strftime("%d %B %Y")
+    with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as work:
+        setting = Setting(cache, Path(work), asked.rounds, asked.quick, trees, peers, say)
+        cases = tuple(run_case(setting, name) for name in asked.case or CASES if CASES[name].usual or asked.case)
+    return Results(made, asked.rounds, asked.quick, described(), cases)
+
+
+def run_case(setting: Setting, name: str) -> results.CaseResult:
+    say(name)
+    began = time.monotonic()
+    with opened(setting) as lab:
+        found = CASES[name].measure(lab)
+    say(f"  took {time.monotonic() - began:.0f} s in all\n")
+    say(tables.case_section(found) + "\n")
+    return found
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
