@@ -14,15 +14,18 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+
+from attrs import evolve
 
 from bench import data, results, tables
 from bench.cases import CASES
 from bench.lab import Setting, opened
 from bench.machine import described
 from bench.processes import BenchError
-from bench.results import Results
+from bench.results import CaseResult, Results
 from bench.tools import CODE, PEERS
 from tests.servers import ServerMissing
 
@@ -47,41 +50,53 @@ def main(words: list[str]) -> int:
     if asked.show:
         print(tables.document(results.decode(asked.show.read_text())))
         return 0
-    try:
-        found = measured(asked)
-    except (BenchError, ServerMissing) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    if found.cases and asked.out and asked.add and (old := results.read(asked.out)):
-        found = results.merged(old, found)
+    say(f"measuring the rrbackup in {CODE}")
+    if absent := sorted(PEERS - there()):
+        say(f"not installed, so left out: {', '.join(absent)}")
+    before = results.read(asked.out) if asked.out and asked.add else None
+    failed = False
+    found = Results(datetime.now(UTC).strftime("%d %B %Y"), asked.rounds, asked.quick, described())
+    for case in measured(asked):
+        failed = failed or case is None
+        found = evolve(found, cases=(*found.cases, *([case] if case else [])))
+        keep(asked, results.merged(before, found) if before else found)
+    say(tables.targets(found, only_measured=True))
+    return 1 if failed else 0
+
+
+def there() -> frozenset[str]:
+    """The peers that are installed."""
+    return frozenset(name for name in PEERS if shutil.which(name))
+
+
+def keep(asked: argparse.Namespace, found: Results) -> None:
+    """Written after every case, so that a long run that is cut off is not lost."""
     if asked.out:
         asked.out.write_text(results.encode(found))
     if asked.report:
         asked.report.write_text(tables.document(found))
-    print(tables.targets(found, only_measured=True))
-    return 0
 
 
-def measured(asked: argparse.Namespace) -> Results:
-    say(f"measuring the rrbackup in {CODE}")
-    peers = frozenset(name for name in PEERS if shutil.which(name))
-    if absent := sorted(PEERS - peers):
-        say(f"not installed, so left out: {', '.join(absent)}")
+def measured(asked: argparse.Namespace) -> Iterator[CaseResult | None]:
+    """The results of the cases that were asked for; None for one that failed, which was said."""
     cache = asked.work or Path(tempfile.gettempdir(), f"rrbackup-bench-{os.getuid()}")
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     trees = data.QUICK if asked.quick else data.FULL
-    made = datetime.now(UTC).strftime("%d %B %Y")
     with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as work:
-        setting = Setting(cache, Path(work), asked.rounds, asked.quick, trees, peers, say)
-        cases = tuple(run_case(setting, name) for name in asked.case or CASES if CASES[name].usual or asked.case)
-    return Results(made, asked.rounds, asked.quick, described(), cases)
+        setting = Setting(cache, Path(work), asked.rounds, asked.quick, trees, there(), say)
+        for name in asked.case or [case.name for case in CASES.values() if case.usual]:
+            yield run_case(setting, name)
 
 
-def run_case(setting: Setting, name: str) -> results.CaseResult:
+def run_case(setting: Setting, name: str) -> CaseResult | None:
     say(name)
     began = time.monotonic()
-    with opened(setting) as lab:
-        found = CASES[name].measure(lab)
+    try:
+        with opened(setting) as lab:
+            found = CASES[name].measure(lab)
+    except (BenchError, ServerMissing) as error:
+        say(f"bench: {name} cannot be measured: {error}\n")
+        return None
     say(f"  took {time.monotonic() - began:.0f} s in all\n")
     say(tables.case_section(found) + "\n")
     return found

@@ -9,7 +9,9 @@ from bench import data
 from bench.backups import again, backed_up, committed, first, nothing_changed, restore
 from bench.lab import Lab
 from bench.lanes import measured
+from bench.many import million_nothing, million_tree, tiny_nothing
 from bench.results import CaseResult
+from bench.starting import chain, start
 from bench.tools import ALL_WORDS, Rclone, Restic, RRBackup, Tool
 
 PLAIN = RRBackup()
@@ -17,9 +19,13 @@ ENCRYPTED = RRBackup("rrbackup, all words", ALL_WORDS)
 STAMPS_S = 3.0
 """So long after a change no tool doubts any more whether the file's times tell all."""
 
+LATENCY_S = 0.02
+
 
 @frozen
 class Case:
+    """`usual`: part of a run that names no cases."""
+
     name: str
     title: str
     measure: Callable[[Lab], CaseResult]
@@ -69,8 +75,22 @@ def _restores(tree: str, *tools: Tool) -> Callable[[Lab, str, str], CaseResult]:
     return measure
 
 
-def _case(name: str, title: str, measure: Callable[[Lab, str, str], CaseResult]) -> Case:
-    return Case(name, title, lambda lab: measure(lab, name, title))
+def _latency(lab: Lab, name: str, title: str) -> CaseResult:
+    rclone = lab.there([Rclone(32)])
+    lanes = [
+        first(lab, tool, "small", name=f"{tool.name}, {1000 * delay:.0f} ms", delay_s=delay)
+        for delay in (LATENCY_S, 0.0)
+        for tool in (PLAIN, *rclone)
+    ]
+    notes = (
+        "All through the proxy of bench/proxy.py. The lines with 0 ms, beside those of small-first, show what it costs "
+        "by itself.",
+    )
+    return CaseResult(name, title, tuple(measured(lab, lanes)), notes)
+
+
+def _case(name: str, title: str, measure: Callable[[Lab, str, str], CaseResult], *, usual: bool = True) -> Case:
+    return Case(name, title, lambda lab: measure(lab, name, title), usual)
 
 
 _ALL = (
@@ -86,6 +106,12 @@ _ALL = (
     _case("big-first", "8 big files, first backup", _firsts("big", PLAIN, Rclone(), Restic())),
     _case("big-first-encrypted", "8 big files, first backup with all three words", _firsts("big", ENCRYPTED, Restic())),
     _case("big-restore", "8 big files, restore", _restores("big", PLAIN, ENCRYPTED, Restic(), Rclone())),
+    _case("tiny-nothing", "200,000 tiny files, nothing changed", tiny_nothing),
+    _case("million-nothing", "1,000,000 made-up entries, nothing changed", million_nothing),
+    _case("million-tree", "1,000,000 tiny files, nothing changed", million_tree, usual=False),
+    _case("chain-2000", "2,000 commits, on a machine that remembers nothing", chain),
+    _case("start", "Short commands, on a repository of 10 commits", start),
+    _case("latency-small-first", "10,000 small files, first backup, each request 20 ms later", _latency),
 )
 
 CASES: Mapping[str, Case] = {case.name: case for case in _ALL}

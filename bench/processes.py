@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,18 +81,20 @@ def _launch(command: Command, report: Path, output: Path) -> None:
             raise
 
 
-def _used(beside: Beside) -> tuple[float, float, float, float]:
+def _used(beside: Beside) -> tuple[float, ...]:
+    """CPU of the machine, the server, the proxy, and of this process with those it has waited for; and the time."""
     return (
         busy_cpu(),
         cpu_of_group(beside.server) if beside.server else 0.0,
         cpu_of_group(beside.proxy) if beside.proxy else 0.0,
-        sum(os.times()[:2]),
+        sum(os.times()[:4]),
+        time.monotonic(),
     )
 
 
 def _sample(taken: Mapping[str, float], before: tuple[float, ...], after: tuple[float, ...]) -> Sample:
-    busy, server, proxy, own = (later - earlier for earlier, later in zip(before, after, strict=True))
-    foreign = max(0.0, busy - server - proxy - own - taken["cpu_s"]) / max(taken["wall_s"], 0.01)
+    busy, server, proxy, own, passed = (later - earlier for earlier, later in zip(before, after, strict=True))
+    foreign = max(0.0, busy - server - proxy - own) / passed
     return Sample(
         round(taken["wall_s"], 4),
         round(taken["cpu_s"], 4),

@@ -5,6 +5,7 @@ them: see the flags, and bench/README.md for why they are there.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -20,6 +21,7 @@ PEERS = frozenset({"restic", "rclone"})
 ALL_WORDS = ("hash_names", "compress", "encrypt")
 CODE = Path(rrbackup.__file__).parents[1]
 """Where the rrbackup lies that is measured: the one that this process imports."""
+HERE = Path(__file__).parents[1]
 
 
 @frozen
@@ -74,11 +76,12 @@ class RRBackup:
         self.configure(room, room.folder / "no-tree", room.server.endpoint)
         run(self.command(room, "init"))
 
-    def configure(self, room: Room, source: Path, endpoint: str) -> None:
+    def configure(self, room: Room, source: Path, endpoint: str, *, follow_symlinks: bool = True) -> None:
         settings: dict[str, Any] = {
             "base_path": str(source),
             "local_manifest_file": str(room.folder / "manifest"),
             "local_lock_file": str(room.folder / "lock"),
+            "follow_symlinks": follow_symlinks,
             "s3": {
                 "bucket": room.bucket,
                 "endpoint": endpoint,
@@ -111,7 +114,13 @@ class RRBackup:
 
 
 def rrbackup_command(*words: str) -> Command:
-    return Command((sys.executable, "-m", "rrbackup", *words), {"PYTHONPATH": str(CODE), "HOME": "/nonexistent"})
+    return python_command("rrbackup", *words)
+
+
+def python_command(module: str, *words: str) -> Command:
+    """With the rrbackup that is measured, and this benchmark."""
+    path = os.pathsep.join(dict.fromkeys((str(CODE), str(HERE))))
+    return Command((sys.executable, "-m", module, *words), {"PYTHONPATH": path, "HOME": "/nonexistent"})
 
 
 @frozen
