@@ -40,7 +40,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there, as JSON")
     parser.add_argument("--add", action="store_true", help="keep the other cases that FILE already has")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the results there, as Markdown")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, show what FILE has")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, report what FILE has")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where trees and the server's data lie")
     return parser.parse_args(words)
 
@@ -48,8 +48,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 def main(words: list[str]) -> int:
     asked = arguments(words)
     if asked.show:
-        print(tables.document(results.decode(asked.show.read_text())))
-        return 0
+        return show(results.decode(asked.show.read_text()), asked.report)
     say(f"measuring the rrbackup in {CODE}")
     if absent := sorted(PEERS - there()):
         say(f"not installed, so left out: {', '.join(absent)}")
@@ -62,6 +61,14 @@ def main(words: list[str]) -> int:
         keep(asked, results.merged(before, found) if before else found)
     say(tables.targets(found, only_measured=True))
     return 1 if failed else 0
+
+
+def show(found: Results, report: Path | None) -> int:
+    if report:
+        report.write_text(tables.document(found))
+    else:
+        say(tables.document(found))
+    return 0
 
 
 def there() -> frozenset[str]:

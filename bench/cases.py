@@ -76,17 +76,19 @@ def _restores(tree: str, *tools: Tool) -> Callable[[Lab, str, str], CaseResult]:
 
 
 def _latency(lab: Lab, name: str, title: str) -> CaseResult:
-    rclone = lab.there([Rclone(32)])
+    tools = (PLAIN, *lab.there([Rclone(32)]))
     lanes = [
         first(lab, tool, "small", name=f"{tool.name}, {1000 * delay:.0f} ms", delay_s=delay)
         for delay in (LATENCY_S, 0.0)
-        for tool in (PLAIN, *rclone)
+        for tool in tools
     ]
-    notes = (
+    found = measured(lab, lanes)
+    share = max(lane.median(lambda sample: sample.proxy_cpu_s / sample.wall_s) for lane in found[: len(tools)])
+    note = (
         "All through the proxy of bench/proxy.py. The lines with 0 ms, beside those of small-first, show what it costs "
-        "by itself.",
+        f"by itself; at 20 ms it was busy for at most {100 * share:.0f} % of the time."
     )
-    return CaseResult(name, title, tuple(measured(lab, lanes)), notes)
+    return CaseResult(name, title, tuple(found), (note,), {"proxy share": share})
 
 
 def _case(name: str, title: str, measure: Callable[[Lab, str, str], CaseResult], *, usual: bool = True) -> Case:

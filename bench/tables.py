@@ -6,6 +6,8 @@ from bench.results import CaseResult, LaneResult, Results
 from bench.targets import Verdict, verdicts
 
 MB = 1_000_000
+FOREIGN_CORES = 0.2
+"""With more than that busy beside, a case is not to be trusted."""
 
 _HEADER = ("", "wall s", "spread", "ratio", "CPU s", "peak MB", "server CPU s", "requests", "sent MB", "received MB")
 
@@ -43,7 +45,7 @@ def _target_row(verdict: Verdict) -> list[str]:
 
 
 def _number(value: float, unit: str) -> str:
-    text = f"{value:,.0f}" if not unit and value == int(value) else f"{value:.2f}"
+    text = f"{value:,.0f}" if not unit else f"{value:.2f}"
     return f"{text} {unit}".rstrip()
 
 
@@ -62,10 +64,10 @@ def _lane_row(lane: LaneResult, base: LaneResult) -> list[str]:
     traffic = lane.traffic
     return [
         lane.name,
-        f"{lane.wall_s:.2f}",
-        f"{min(walls):.2f} to {max(walls):.2f}",
+        _seconds(lane.wall_s),
+        f"{_seconds(min(walls))} to {_seconds(max(walls))}",
         f"{lane.wall_s / base.wall_s:.2f}",
-        f"{lane.cpu_s:.2f}",
+        _seconds(lane.cpu_s),
         f"{lane.peak_bytes / MB:.0f}",
         f"{lane.median(lambda sample: sample.server_cpu_s):.2f}",
         f"{traffic.total:,}" if traffic else "",
@@ -74,15 +76,16 @@ def _lane_row(lane: LaneResult, base: LaneResult) -> list[str]:
     ]
 
 
+def _seconds(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
 def _busy(case: CaseResult) -> list[str]:
     """A warning where something else was at work on the machine."""
     worst = max((lane.median(lambda sample: sample.foreign) for lane in case.lanes if lane.samples), default=0.0)
     if worst < FOREIGN_CORES:
         return []
     return [f"Something else kept {worst:.1f} cores busy meanwhile: take these numbers for rough ones."]
-
-
-FOREIGN_CORES = 0.2
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
