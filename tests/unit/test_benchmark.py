@@ -20,7 +20,7 @@ from bench.tools import Rclone, Restic, Room, RRBackup
 from tests.servers import S3Server
 
 BENCH = Path(bench.__file__).parent
-TREE = data.Tree("sample", "varied", 40, 100_000, 5)
+TREE = data.Tree("sample", "varied", 40, 4_000, 5)
 
 
 def lane(name: str, *walls: float, requests: int = 0) -> LaneResult:
@@ -58,6 +58,15 @@ HEADS = (
     (b"GET /bucket/key?versionId=1 HTTP/1.1\r\nhost: a\r\n\r\n", b"", "GET"),
     (b"POST /bucket/?delete HTTP/1.1\r\ncontent-length: 3\r\n\r\n", b"abc", "POST"),
 )
+
+
+def test_a_change_of_everything_changes_the_smallest_file_too(tmp_path: Path) -> None:
+    folder = data.made(TREE, tmp_path)
+    before = {path: (folder / path).read_bytes() for path in data.paths(TREE)}
+    assert min(map(len, before.values())) < 20
+    data.change(TREE, folder, 1.0, 1)
+    assert all((folder / path).read_bytes() != body for path, body in before.items())
+    assert [(folder / path).stat().st_size for path in before] == data.sizes(TREE)
 
 
 @given(st.lists(st.sampled_from(HEADS), max_size=6), st.lists(st.integers(1, 60), min_size=1, max_size=40))
