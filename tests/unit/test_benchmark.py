@@ -15,7 +15,7 @@ from bench.lanes import Lane, Run, turned
 from bench.processes import BenchError, Command, run
 from bench.proxy import NotUnderstood, Requests
 from bench.results import CaseResult, LaneResult, Results, Sample, Traffic
-from bench.starting import growth
+from bench.starting import POINTS, growth, lengths
 from bench.tools import Rclone, Restic, Room, RRBackup
 from tests.servers import S3Server
 
@@ -167,6 +167,13 @@ def test_the_report_that_is_kept_says_what_its_json_says() -> None:
     found = results.read(kept)
     assert report.exists() is (found is not None)
     assert found is None or tables.document(found) == report.read_text()
+
+
+@pytest.mark.parametrize("commits", [100, 2_000])
+def test_requests_are_counted_at_growing_lengths_up_to_the_last_commit(commits: int) -> None:
+    found = lengths(commits)
+    assert found == sorted({*found})
+    assert (found[0] > 0, found[-1], len(found)) == (True, commits, POINTS)
 
 
 def test_growth_tells_a_constant_from_a_line() -> None:
