@@ -21,6 +21,7 @@ def bench(*words: str) -> str:
 
 
 @pytest.mark.deep
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("seaweed")
 def test_every_case_runs_in_small_sizes_and_is_written_down(tmp_path: Path) -> None:
     out, report = tmp_path / "results.json", tmp_path / "RESULTS.md"
