@@ -11,6 +11,7 @@ The rrbackup that is measured is the one that this Python imports: that of the w
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -114,4 +115,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by a signal"))  # so that nothing stays behind
     sys.exit(main(sys.argv[1:]))
