@@ -15,6 +15,8 @@ from bench.starting import chain, start
 from bench.tools import ALL_WORDS, Rclone, Restic, RRBackup, Tool
 
 PLAIN = RRBackup()
+VERSIONED = Rclone(name="rclone, versioned bucket", versioned=True)
+"""What versions cost the server can be seen beside rclone as it is."""
 ENCRYPTED = RRBackup("rrbackup, all words", ALL_WORDS)
 STAMPS_S = 3.0
 """So long after a change no tool doubts any more whether the file's times tell all."""
@@ -96,7 +98,7 @@ def _case(name: str, title: str, measure: Callable[[Lab, str, str], CaseResult],
 
 
 _ALL = (
-    _case("small-first", "10,000 small files, first backup", _firsts("small", PLAIN, Rclone(), Restic())),
+    _case("small-first", "10,000 small files, first backup", _firsts("small", PLAIN, Rclone(), VERSIONED, Restic())),
     _case(
         "small-first-encrypted",
         "10,000 small files, first backup with all three words",

@@ -160,9 +160,9 @@ class Rclone:
 
     transfers: int = 16
     name: str = "rclone"
+    versioned: bool = False
     flags: tuple[str, ...] = field(default=("--fast-list", "--update", "--use-server-modtime"))
     program: ClassVar[str] = "rclone"
-    versioned: ClassVar[bool] = False
 
     def prepare(self, room: Room) -> None:
         pass
