@@ -2,6 +2,7 @@
 # make test       everything that CI runs, in at most five minutes on two cores
 # make test-deep  the long searches as well
 # make mutants    change the core in small ways, and see whether a test notices each change
+# make bench      how fast it is, beside restic and rclone where they are installed; takes long, wants a quiet machine
 # make format     let ruff lay out the code
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 export RRBACKUP_REQUIRE := seaweedfs,moto
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
-.PHONY: setup demo test lint types unit test-deep mutants format clean
+.PHONY: setup demo test lint types unit test-deep mutants bench format clean
 
 setup: $(VENV)/installed
 
@@ -39,6 +40,9 @@ test-deep: lint types
 
 mutants: setup
 	$(BIN)/python -m tests.mutation
+
+bench: setup
+	$(BIN)/python -m bench --out bench/results.json --report bench/RESULTS.md
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -1,6 +1,6 @@
 """How fast our stream is beside PyNaCl's, in one process, turn by turn.
 
-    python bench/secretstream.py [TURNS]
+    python -m bench.secretstream [TURNS]
 
 A turn is a few chunks in a row, as in a stream, so that each finds the allocator as it leaves it itself. Prints
 gigabytes (10⁹ bytes of plaintext) per second, fastest and median of the chunks, and the ratio of the medians.
