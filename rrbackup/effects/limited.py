@@ -14,7 +14,6 @@ from rrbackup.pure import pacing
 from rrbackup.pure.model import VersionId
 
 
-
 @frozen
 class Limits:
     """Bytes per second for all threads together; None is as fast as it goes. Raises UsageError for less than 1."""
