@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         LocalLockHeld,
         LocalStateError,
         ModeError,
+        NoSuchPath,
         NoSuchVersion,
         NotVersioned,
         ObjectMissing,
@@ -100,10 +101,12 @@ if TYPE_CHECKING:
     from rrbackup.pure.names import path_bytes, path_text
     from rrbackup.pure.pipeline import PipelineRule
     from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned
+    from rrbackup.pure.prices import Cost, Traffic
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
     from rrbackup.pure.soundness import Lost, Unsound
     from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
     from rrbackup.pure.timeline import Found, Happening, PathEvent, PathHistory, SearchResult
+    from rrbackup.pure.restoring import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
 
 __all__ = [
     "AccessDenied",
@@ -123,6 +126,7 @@ __all__ = [
     "ConditionFailed",
     "Config",
     "ConfigError",
+    "Cost",
     "Counts",
     "CryptoSettings",
     "Damage",
@@ -156,6 +160,7 @@ __all__ = [
     "ManifestState",
     "Mode",
     "ModeError",
+    "NoSuchPath",
     "NoSuchVersion",
     "NotVersioned",
     "Notice",
@@ -164,6 +169,7 @@ __all__ = [
     "OldClientWrote",
     "OnEvent",
     "OutcomeUnknown",
+    "Overwrite",
     "PasswordChanged",
     "PasswordMissing",
     "PathEvent",
@@ -182,6 +188,10 @@ __all__ = [
     "Repository",
     "RepositoryError",
     "RepositoryStats",
+    "RestoreAct",
+    "RestorePlan",
+    "RestoreReason",
+    "RestoreStep",
     "S3Settings",
     "SaltVersion",
     "Scanning",
@@ -194,6 +204,7 @@ __all__ = [
     "StoreUnavailable",
     "StoreWentBack",
     "Touched",
+    "Traffic",
     "TransactionLost",
     "Unsound",
     "UnsupportedFormat",
@@ -226,6 +237,8 @@ _MODULES = (
     "rrbackup.pure.pipeline",
     "rrbackup.pure.plan",
     "rrbackup.pure.report",
+    "rrbackup.pure.prices",
+    "rrbackup.pure.restoring",
     "rrbackup.pure.soundness",
     "rrbackup.pure.timeline",
     "rrbackup.pure.comparison",

@@ -23,6 +23,8 @@ from rrbackup.errors import SourceError
 from rrbackup.pure.model import NOT_RECORDED, PathText
 from rrbackup.pure.names import path_bytes, unescape
 
+# Needs no right to read or write the file; /proc then leads to exactly this file, whatever its name stands for by then.
+_ATTRIBUTES = os.O_PATH | os.O_NOFOLLOW
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 _PERMISSIONS = 0o7777
@@ -119,6 +121,25 @@ class Target:
         with self._opened(path) as folder_fd, _naming(path):
             _stamp(folder_fd, mode, mtime_ns)
 
+    def update(self, path: PathText, mode: int, mtime_ns: int) -> None:
+        """Set the permissions and modification time of a file that is there, never through a link."""
+        with self._parent(path) as (folder_fd, name), _naming(path):
+            fd = os.open(name, _ATTRIBUTES, dir_fd=folder_fd)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise OSError(errno.ESTALE, "something else has taken its place")
+                _stamp_path(f"/proc/self/fd/{fd}", mode, mtime_ns)
+            finally:
+                os.close(fd)
+
+    def remove(self, path: PathText, *, folder: bool) -> None:
+        """Remove a file or link, or a folder that is empty by now; what is gone already is fine."""
+        with self._parent(path) as (folder_fd, name), _naming(path), suppress(FileNotFoundError):
+            if folder:
+                os.rmdir(name, dir_fd=folder_fd)
+            else:
+                os.unlink(name, dir_fd=folder_fd)
+
     def symlink(self, path: PathText, target_text: str, mtime_ns: int) -> None:
         """Make a link to wherever `target_text` says (escaped like a path); nothing is ever written through it."""
         target, temporary = unescape(target_text), _temporary_name()
@@ -160,6 +181,12 @@ def _stamp(fd: int, mode: int, mtime_ns: int) -> None:
     if mode != NOT_RECORDED:
         os.fchmod(fd, mode & _PERMISSIONS)
     os.utime(fd, ns=(mtime_ns, mtime_ns))
+
+
+def _stamp_path(name: str, mode: int, mtime_ns: int) -> None:
+    if mode != NOT_RECORDED:
+        os.chmod(name, mode & _PERMISSIONS & ~_SET_ID)
+    os.utime(name, ns=(mtime_ns, mtime_ns))
 
 
 def _put_in_place(folder_fd: int, temporary: bytes, name: bytes) -> None:
