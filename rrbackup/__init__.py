@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         Published,
         Scanning,
     )
+    from rrbackup.pure.attributes import Extra, Owner, XAttr
     from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
     from rrbackup.pure.damage import Damage, DamageKind, Touched
     from rrbackup.pure.diagnosis import Diagnosis, Verdict
@@ -92,7 +93,6 @@ if TYPE_CHECKING:
         PathText,
         Problem,
         ProblemKind,
-        Reason,
         Status,
         VersionId,
         VersionRef,
@@ -102,11 +102,12 @@ if TYPE_CHECKING:
     from rrbackup.pure.pipeline import PipelineRule
     from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned
     from rrbackup.pure.prices import Cost, Traffic
+    from rrbackup.pure.reason import Reason
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
+    from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
     from rrbackup.pure.soundness import Lost, Unsound
     from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
     from rrbackup.pure.timeline import Found, Happening, PathEvent, PathHistory, SearchResult
-    from rrbackup.pure.restoring import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
 
 __all__ = [
     "AccessDenied",
@@ -146,6 +147,7 @@ __all__ = [
     "EntryType",
     "Event",
     "Explanation",
+    "Extra",
     "FileDone",
     "Found",
     "Happening",
@@ -170,6 +172,7 @@ __all__ = [
     "OnEvent",
     "OutcomeUnknown",
     "Overwrite",
+    "Owner",
     "PasswordChanged",
     "PasswordMissing",
     "PathEvent",
@@ -217,6 +220,7 @@ __all__ = [
     "VersionRef",
     "Word",
     "WrongPassword",
+    "XAttr",
     "decode_plan",
     "encode_plan",
     "load_config",
@@ -231,14 +235,16 @@ __all__ = [
 _MODULES = (
     "rrbackup.errors",
     "rrbackup.pure.model",
+    "rrbackup.pure.attributes",
     "rrbackup.events",
     "rrbackup.pure.names",
     "rrbackup.pure.filters",
     "rrbackup.pure.pipeline",
+    "rrbackup.pure.reason",
     "rrbackup.pure.plan",
     "rrbackup.pure.report",
     "rrbackup.pure.prices",
-    "rrbackup.pure.restoring",
+    "rrbackup.pure.restore_plan",
     "rrbackup.pure.soundness",
     "rrbackup.pure.timeline",
     "rrbackup.pure.comparison",

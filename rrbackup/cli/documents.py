@@ -6,17 +6,20 @@ except `created`, which is ISO 8601 in UTC. A member that an entry does not have
 
 from collections.abc import Iterable, Sequence
 
+from attrs import asdict
+
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
 from rrbackup.effects.head_repair import HeadRepaired, ManifestState
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure import prices
+from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, ObjectRef, Problem, VersionId
 from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.prices import Cost
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
-from rrbackup.pure.restoring import RestorePlan
+from rrbackup.pure.restore_plan import RestorePlan
 from rrbackup.pure.soundness import Lost, Unsound
 
 Document = dict[str, object]
@@ -82,9 +85,20 @@ def entry_members(entry: Entry) -> Document:
         "mode": _recorded(entry.mode),
         "target": entry.target,
         "sha256": entry.sha256,
+        **_extra(entry.extra or Extra()),
         **(_object(entry.object) if entry.object else {}),
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _extra(extra: Extra) -> Document:
+    xattrs = {xattr.name: xattr.value for xattr in extra.xattrs}
+    return {
+        "owner": asdict(extra.owner) if extra.owner is not None else None,
+        "xattrs": xattrs or None,
+        "hardlink": extra.hardlink,
+        "sparse": extra.sparse or None,
+    }
 
 
 def _object(ref: ObjectRef) -> Document:

@@ -6,7 +6,7 @@ from rrbackup.cli.texts import counted, human_bytes
 from rrbackup.pure import prices
 from rrbackup.pure.prices import Cost
 from rrbackup.pure.report import DownloadResult
-from rrbackup.pure.restoring import RestoreAct, RestorePlan, RestoreStep
+from rrbackup.pure.restore_plan import RestoreAct, RestorePlan, RestoreStep
 
 
 def download_lines(result: DownloadResult, target: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.session import Session
 from rrbackup.errors import UsageError
 from rrbackup.pure.filters import parse_filter_lines
-from rrbackup.pure.restoring import Overwrite
+from rrbackup.pure.restore_plan import Overwrite
 from rrbackup.pure.selection import parse_patterns
 
 _NOT_RESTORED = "everything else was restored"
@@ -23,6 +23,7 @@ class _Options(TypedDict):
     include: tuple[str, ...]
     overwrite: Overwrite
     delete: bool
+    owner: bool | None
 
 
 @frozen
@@ -43,6 +44,7 @@ class Wanted:
             include=parse_patterns(_texts(given["include"]), "--include"),
             overwrite=Overwrite(str(given["overwrite"])),
             delete=given["delete"] is True,
+            owner=None if given["owner"] is None else bool(given["owner"]),
         )
         return cls(version, target, (*from_file, *parse_patterns(_texts(given["exclude"]), "--exclude")), options)
 

@@ -24,6 +24,7 @@ from rrbackup.errors import (
     UnsupportedFormat,
 )
 from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
+from rrbackup.pure.giving import Gives
 from rrbackup.pure.model import (
     NOT_RECORDED,
     Entry,
@@ -34,7 +35,7 @@ from rrbackup.pure.model import (
     ProblemKind,
     VersionRef,
 )
-from rrbackup.pure.restoring import RestoreAct, RestorePlan, RestoreStep
+from rrbackup.pure.restore_plan import RestoreAct, RestorePlan, RestoreStep
 
 READ_TRIES = 3
 UNAVAILABLE_LIMIT = 5
@@ -62,6 +63,8 @@ class Restorer:
         self._problems: list[Problem] = []
         self._unavailable = 0
         self._stopped = False
+        self._missing: set[PathText] = set()
+        self._gives = Gives()
         self.bytes_written = 0
         self.removed = 0
 
@@ -70,19 +73,25 @@ class Restorer:
         folders, deepest first, at the end.
         """
         self._remove(plan.obstacles)
+        self._gives = plan.gives
         done = [(s.act, s.entry) for s in plan.steps if s.entry is not None and s.act is not RestoreAct.LEAVE]
         folders = [entry for _, entry in done if entry.type is EntryType.DIRECTORY]
         for entry in folders:
             self._guarded(entry.path, partial(self._target.directory, entry.path))
-        self._restore_files(plan.fetched())
+        links = [step for step in plan.steps if step.link_to is not None]
+        fetched = plan.fetched()
+        leaders = {step.link_to for step in links}
+        self._missing = {entry.path for entry in fetched if entry.path in leaders}
+        self._restore_files(fetched)
+        self._restore_links(links)
         for act, entry in done:
             if entry.type is EntryType.SYMLINK:
                 self._guarded(entry.path, partial(self._link, entry))
             elif act is RestoreAct.UPDATE and entry.type is EntryType.FILE:
-                self._guarded(entry.path, partial(self._target.update, entry.path, entry.mode, entry.mtime_ns))
+                self._guarded(entry.path, partial(self._target.update, entry.path, plan.gives.of(entry)))
         self._remove(plan.leftovers)
         for entry in reversed(folders):
-            self._guarded(entry.path, partial(self._target.finish_directory, entry.path, entry.mode, entry.mtime_ns))
+            self._guarded(entry.path, partial(self._target.finish_directory, entry.path, plan.gives.of(entry)))
         return tuple(self._problems)
 
     def _remove(self, steps: Iterable[RestoreStep]) -> None:
@@ -92,7 +101,20 @@ class Restorer:
     def _link(self, entry: Entry) -> None:
         if entry.target is None:
             raise DamagedObject(f"{entry.path} is a link without a target")
-        self._target.symlink(entry.path, entry.target, entry.mtime_ns)
+        self._target.symlink(entry.path, entry.target, self._gives.of(entry))
+
+    def _restore_links(self, steps: Iterable[RestoreStep]) -> None:
+        """Other names of files; where that is not to be had, they become files of their own."""
+        apart = [step.entry for step in steps if step.link_to in self._missing or not self._link_hard(step)]
+        self._restore_files([entry for entry in apart if entry is not None])
+
+    def _link_hard(self, step: RestoreStep) -> bool:
+        """Whether the step is dealt with."""
+        linked: list[bool] = []
+        assert step.link_to is not None
+        first = step.link_to
+        done = self._guarded(step.path, lambda: linked.append(self._target.link(step.path, first)))
+        return not done or linked == [True]
 
     def _restore_files(self, entries: Sequence[Entry]) -> None:
         with ThreadPoolExecutor(self._threads) as pool:
@@ -113,10 +135,10 @@ class Restorer:
 
     def _open(self, entry: Entry, stack: ExitStack) -> "_Copy | None":
         writers: list[FileWriter] = []
-        self._guarded(
-            entry.path, lambda: writers.append(stack.enter_context(self._target.file(entry.path, entry.mode)))
-        )
-        return _Copy(entry, writers[0]) if writers else None
+        sparse = entry.extra is not None and entry.extra.sparse
+        opening = self._target.file(entry.path, entry.mode, sparse=sparse)
+        self._guarded(entry.path, lambda: writers.append(stack.enter_context(opening)))
+        return _Copy(entry, writers[0], self._gives) if writers else None
 
     def _fill(self, copies: Sequence["_Copy"]) -> None:
         try:
@@ -143,6 +165,8 @@ class Restorer:
         for copy in copies:
             if not copy.failed and self._guarded(copy.entry.path, copy.commit):
                 self._finished(copy.entry, written)
+            if copy.writer.committed:
+                self._missing.discard(copy.entry.path)
 
     def _finished(self, entry: Entry, size: int) -> None:
         with self._lock:
@@ -178,13 +202,14 @@ class Restorer:
 class _Copy:
     """One entry being written."""
 
-    def __init__(self, entry: Entry, writer: FileWriter) -> None:
+    def __init__(self, entry: Entry, writer: FileWriter, gives: Gives) -> None:
         self.entry = entry
+        self._gives = gives
         self.writer = writer
         self.failed = False
 
     def commit(self) -> None:
-        self.writer.commit(self.entry.mode, self.entry.mtime_ns)
+        self.writer.commit(self._gives.of(self.entry))
 
 
 def by_object(entries: Iterable[Entry]) -> list[list[Entry]]:

@@ -12,6 +12,9 @@ from contextlib import closing
 from io import FileIO
 from pathlib import Path
 
+from attrs import evolve
+
+from rrbackup.effects.attributes import read_xattrs
 from rrbackup.effects.folders import FOLDER, Folders, enter_no_link
 from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.errors import SourceError
@@ -32,8 +35,11 @@ _TYPES = {
 }
 
 
-def survey(target: Path, leads: Leads) -> Sighting:
-    """What is in the target and in those of its folders that `leads` asks for. Raises SourceError for the target."""
+def survey(target: Path, leads: Leads, *, xattrs: bool = False) -> Sighting:
+    """What is in the target and in those of its folders that `leads` asks for. Raises SourceError for the target.
+
+    `xattrs` says whether their extended attributes are of interest.
+    """
     try:
         root = os.open(target, FOLDER)
     except FileNotFoundError:
@@ -41,13 +47,14 @@ def survey(target: Path, leads: Leads) -> Sighting:
     except OSError as error:
         raise SourceError(f"cannot restore into {target}: {error.strerror}") from error
     with closing(Folders(root, enter_no_link)) as folders:
-        return _Survey(folders, leads).run()
+        return _Survey(folders, leads, xattrs).run()
 
 
 class _Survey:
-    def __init__(self, folders: Folders, leads: Leads) -> None:
+    def __init__(self, folders: Folders, leads: Leads, xattrs: bool) -> None:
         self._folders = folders
         self._leads = leads
+        self._xattrs = xattrs
         self._found: dict[PathText, Found] = {}
         self._unlisted: set[str] = set()
 
@@ -68,6 +75,8 @@ class _Survey:
             device = os.fstat(fd).st_dev
             for entry in entries:
                 found = _look(entry, PathText(f"{folder}/{escape(os.fsencode(entry.name))}"), fd, device)
+                if self._xattrs and found.type in (EntryType.FILE, EntryType.DIRECTORY):
+                    found = evolve(found, xattrs=read_xattrs(f"/proc/self/fd/{fd}/{entry.name}", follow=False))
                 self._found[found.path] = found
                 if found.type is EntryType.DIRECTORY and self._leads(found):
                     below.append(found.path)
@@ -81,7 +90,8 @@ def _look(entry: os.DirEntry[str], path: PathText, fd: int, device: int) -> Foun
     size = seen.st_size if kind is EntryType.FILE else 0
     mounted = kind is EntryType.DIRECTORY and seen.st_dev != device
     mode = stat.S_IMODE(seen.st_mode)
-    return Found(path, kind, size, seen.st_mtime_ns, mode, target, seen.st_nlink, mounted)
+    ids, identity = (seen.st_uid, seen.st_gid), (seen.st_dev, seen.st_ino)
+    return Found(path, kind, size, seen.st_mtime_ns, mode, target, seen.st_nlink, mounted, ids, identity)
 
 
 # --- contents ----------------------------------------------------------------------------------------------------

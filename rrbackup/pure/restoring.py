@@ -6,69 +6,19 @@ size but another mtime is hashed: if the content is right, only its attributes a
 is removed unless the target is to be made equal, and then only what the selection names and nobody protects.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from rrbackup.pure.giving import Gives
+from rrbackup.pure.joining import joined
 from rrbackup.pure.keeping import folders_above
-from rrbackup.pure.model import NOT_RECORDED, Entry, EntryType, PathText, Problem, ProblemKind, VersionId, VersionRef
+from rrbackup.pure.model import NOT_RECORDED, Entry, EntryType, PathText, Problem, ProblemKind, VersionId
 from rrbackup.pure.names import path_order
-from rrbackup.pure.prices import Traffic
 from rrbackup.pure.removing import Removals, Removing
+from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
 from rrbackup.pure.selection import Selection
 from rrbackup.pure.target import Found, Sighting
-
-
-class Overwrite(StrEnum):
-    """What becomes of a file that is in the target already."""
-
-    ALWAYS = "always"
-    IF_CHANGED = "if-changed"
-    NEVER = "never"
-
-
-class RestoreAct(StrEnum):
-    """What is done to a path. `UPDATE`: the content is right, only mode and time are set."""
-
-    WRITE = "write"
-    REPLACE = "replace"
-    UPDATE = "update"
-    LEAVE = "leave"
-    REMOVE = "remove"
-
-
-class RestoreReason(StrEnum):
-    ABSENT = "not there"
-    ASKED = "there already"
-    TYPE = "something else is there"
-    SIZE = "size differs"
-    CONTENT = "content differs"
-    TARGET = "link target differs"
-    ATTRIBUTES = "mode or time differs"
-    SHARED = "mode or time differs, and the file has other names"
-    SAME = "unchanged"
-    EXISTS = "exists"
-    EXTRA = "not in the commit"
-    OBSTACLE = "in the way"
-
-
-@frozen
-class RestoreStep:
-    """What is done to one path, and why. `entry` is what the commit holds there; None where it is removed."""
-
-    act: RestoreAct
-    path: PathText
-    why: RestoreReason
-    entry: Entry | None = None
-    folder: bool = False
-
-    @property
-    def size(self) -> int:
-        """Bytes of content that are written."""
-        writes = self.act in (RestoreAct.WRITE, RestoreAct.REPLACE) and self.entry is not None
-        return max(0, self.entry.size) if writes and self.entry is not None else 0
 
 
 @frozen
@@ -79,48 +29,7 @@ class Wishes:
     overwrite: Overwrite = Overwrite.ALWAYS
     delete: bool = False
     protected: tuple[Selection, ...] = ()
-
-
-@frozen
-class RestorePlan:
-    """What a download would do, in this order: remove what is in the way, write, remove what is left over.
-
-    `problems` are the entries that cannot be restored as the target stands.
-    """
-
-    version_id: VersionId
-    obstacles: tuple[RestoreStep, ...] = field(default=(), repr=lambda s: f"<{len(s)} steps>")
-    steps: tuple[RestoreStep, ...] = field(default=(), repr=lambda s: f"<{len(s)} steps>")
-    leftovers: tuple[RestoreStep, ...] = field(default=(), repr=lambda s: f"<{len(s)} steps>")
-    problems: tuple[Problem, ...] = ()
-
-    def __iter__(self) -> Iterator[RestoreStep]:
-        yield from self.obstacles
-        yield from self.steps
-        yield from self.leftovers
-
-    def counts(self) -> Mapping[RestoreAct, int]:
-        """How many paths each act concerns."""
-        return Counter(step.act for step in self)
-
-    def fetched(self) -> tuple[Entry, ...]:
-        """The files whose content is needed."""
-        written = (step.entry for step in self.steps if step.act in (RestoreAct.WRITE, RestoreAct.REPLACE))
-        return tuple(entry for entry in written if entry is not None and entry.type is EntryType.FILE)
-
-    @property
-    def bytes_to_write(self) -> int:
-        return sum(step.size for step in self.steps)
-
-    def traffic(self) -> Traffic:
-        """Requests and bytes for the contents; equal contents are fetched once. Sizes of 1.0's objects are not
-        known.
-        """
-        stored: dict[VersionRef, int] = {}
-        for entry in self.fetched():
-            if entry.object is not None:
-                stored[entry.object.ref] = max(entry.object.stored_size, 0) or max(entry.size, 0)
-        return Traffic(gets=len(stored), bytes_out=sum(stored.values()))
+    gives: Gives = field(factory=Gives)
 
 
 # --- what has to be hashed ---------------------------------------------------------------------------------------
@@ -162,15 +71,55 @@ def make_restore_plan(
     removals = (
         Removing(commit, sighting, wishes.selection, wishes.protected).removals() if wishes.delete else Removals()
     )
-    planner = _Planner(sighting, digests, wishes.overwrite, removals)
-    decided = [planner.decide(entry) for entry in entries]
+    planner = _Planner(sighting, digests, wishes.overwrite, removals, wishes.gives)
+    decided = _linked([planner.decide(entry) for entry in entries], joined(entries), sighting)
+    steps = [step for step in decided if isinstance(step, RestoreStep)]
+    obstacles = _removing(planner.obstacles(), RestoreReason.OBSTACLE)
+    leftovers = _removing(removals.extras, RestoreReason.EXTRA)
     return RestorePlan(
         version_id,
-        _removing(planner.obstacles(), RestoreReason.OBSTACLE),
-        tuple(step for step in decided if isinstance(step, RestoreStep)),
-        _removing(removals.extras, RestoreReason.EXTRA),
+        obstacles,
+        tuple(_stamped_again(steps, (*obstacles, *steps, *leftovers))),
+        leftovers,
         tuple(problem for problem in decided if isinstance(problem, Problem)),
+        wishes.gives,
     )
+
+
+def _stamped_again(steps: Iterable[RestoreStep], changes: Iterable[RestoreStep]) -> Iterator[RestoreStep]:
+    """Folders that are right, but in which something comes or goes, need their time anew."""
+    moving = (RestoreAct.WRITE, RestoreAct.REPLACE, RestoreAct.REMOVE)
+    touched = {step.path.rpartition("/")[0] for step in changes if step.act in moving}
+    for step in steps:
+        again = step.folder and step.why is RestoreReason.SAME and step.path in touched
+        yield evolve(step, act=RestoreAct.UPDATE, why=RestoreReason.CONTAINS) if again else step
+
+
+def _linked(
+    decided: Sequence[RestoreStep | Problem], links: Mapping[PathText, PathText], sighting: Sighting
+) -> Sequence[RestoreStep | Problem]:
+    """The other names of files become links of the first, where that one is what the commit says, or will be."""
+    if not links:
+        return decided
+    sound = {step.path: step for step in decided if isinstance(step, RestoreStep) and _sound(step)}
+    return [_as_link(step, sound.get(links.get(step.path, step.path)), sighting) for step in decided]
+
+
+def _sound(step: RestoreStep) -> bool:
+    return step.act is not RestoreAct.LEAVE or step.why is RestoreReason.SAME
+
+
+def _as_link(step: RestoreStep | Problem, first: RestoreStep | None, sighting: Sighting) -> RestoreStep | Problem:
+    if isinstance(step, Problem) or first is None or first.path == step.path or not _sound(step):
+        return step
+    if step.writes:
+        return evolve(step, link_to=first.path)
+    if first.writes:
+        return evolve(step, act=RestoreAct.REPLACE, why=RestoreReason.LINKED, link_to=first.path)
+    here, there = sighting.found[step.path], sighting.found[first.path]
+    if here.identity == there.identity:
+        return step
+    return evolve(step, act=RestoreAct.REPLACE, why=RestoreReason.APART, link_to=first.path)
 
 
 def _removing(found: Iterable[Found], why: RestoreReason) -> tuple[RestoreStep, ...]:
@@ -185,6 +134,7 @@ class _Planner:
     digests: Mapping[PathText, str]
     overwrite: Overwrite
     removals: Removals
+    gives: Gives
     _in_the_way: set[PathText] = field(factory=set, init=False)
 
     def decide(self, entry: Entry) -> RestoreStep | Problem:
@@ -236,8 +186,9 @@ class _Planner:
 
     def _with_attributes(self, entry: Entry, found: Found) -> RestoreStep:
         """Of something whose content is right. A file with several names is not touched: one may lie elsewhere."""
-        if found.has_attributes_of(entry):
-            return RestoreStep(RestoreAct.LEAVE, entry.path, RestoreReason.SAME, entry)
+        if found.has(self.gives.of(entry)):
+            folder = entry.type is EntryType.DIRECTORY
+            return RestoreStep(RestoreAct.LEAVE, entry.path, RestoreReason.SAME, entry, folder=folder)
         if entry.type is EntryType.FILE and found.links > 1:
             return RestoreStep(RestoreAct.REPLACE, entry.path, RestoreReason.SHARED, entry)
         act = RestoreAct.REPLACE if entry.type is EntryType.SYMLINK else RestoreAct.UPDATE

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from rrbackup.pure.model import NOT_RECORDED, Entry, EntryType, PathText
-
-SET_ID = 0o6000
-PERMISSIONS = 0o7777
+from rrbackup.pure.attributes import XAttr
+from rrbackup.pure.giving import Given, Ids
+from rrbackup.pure.model import NOT_RECORDED, EntryType, PathText
 
 
 @frozen
 class Found:
-    """Something in the target. `type` is None for what no commit holds (pipes, devices); `links` counts its names.
+    """Something in the target. `type` is None for what no commit holds (pipes, devices).
 
-    `mounted`: a folder on another device than the one that it is in.
+    `links` counts the names that it has, all of which have the same `identity`. `mounted`: a folder on another device
+    than the one that it is in. `xattrs` are empty where nobody asked for them.
     """
 
     path: PathText
@@ -25,21 +25,16 @@ class Found:
     target: str | None = None
     links: int = 1
     mounted: bool = False
+    ids: Ids = (0, 0)
+    identity: tuple[int, int] | None = None
+    xattrs: tuple[XAttr, ...] = ()
 
-    def has_attributes_of(self, entry: Entry) -> bool:
-        """Whether a restore of `entry` would set nothing."""
-        return self.mtime_ns == entry.mtime_ns and self._has_mode_of(entry)
-
-    def _has_mode_of(self, entry: Entry) -> bool:
-        if self.type is EntryType.SYMLINK or entry.mode == NOT_RECORDED:
-            return True
-        return self.mode == permissions(entry)
-
-
-def permissions(entry: Entry) -> int:
-    """The bits that a restore gives: files get no set-id bits, because their owners are not restored."""
-    mode = entry.mode & PERMISSIONS
-    return mode if entry.type is EntryType.DIRECTORY else mode & ~SET_ID
+    def has(self, given: Given) -> bool:
+        """Whether there is nothing to set. What it has beyond that stays."""
+        right = self.mtime_ns == given.mtime_ns and (given.ids is None or given.ids == self.ids)
+        if self.type is EntryType.SYMLINK:
+            return right
+        return right and given.mode in (self.mode, NOT_RECORDED) and set(given.xattrs) <= set(self.xattrs)
 
 
 @frozen

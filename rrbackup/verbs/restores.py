@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from attrs import frozen
+
+from rrbackup.effects.attributes import gives_for
 from rrbackup.effects.download import Restorer, content_of
 from rrbackup.effects.restore import Target
 from rrbackup.effects.target_survey import digests, survey
@@ -15,13 +18,24 @@ from rrbackup.pure.model import Entry, EntryType, Problem
 from rrbackup.pure.names import path_text
 from rrbackup.pure.prices import Cost, cost_of
 from rrbackup.pure.report import DownloadResult
-from rrbackup.pure.restoring import Overwrite, RestoreAct, RestorePlan, Wishes, doubtful, make_restore_plan, wanted
+from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan
+from rrbackup.pure.restoring import Wishes, doubtful, make_restore_plan, wanted
 from rrbackup.pure.selection import Selection, no_such_path, parse_path, parse_patterns
 from rrbackup.pure.target import Found
 from rrbackup.verbs.opened import Opened
 
 VERIFIED_BYTES = 64 << 20
 """Up to this size `cat` gives out nothing before all of a file has been checked."""
+
+
+@frozen
+class Asked:
+    """What of a commit is brought back, and onto what."""
+
+    selection: Selection
+    overwrite: Overwrite
+    delete: bool
+    owner: bool | None
 
 
 class Restores(Opened):
@@ -38,17 +52,18 @@ class Restores(Opened):
         include: Iterable[str] = (),
         overwrite: Overwrite = Overwrite.ALWAYS,
         delete: bool = False,
+        owner: bool | None = None,
     ) -> DownloadResult:
         """Write one commit's entries below `target`: those at or below `paths` (all, if there are none) that `include`
         (filters) covers, without those that `ignore` covers.
 
         `overwrite` says what becomes of files that exist, `delete` removes from the target what the commit does not
-        have, as far as it is selected. Every file is checked before it takes its place; what fails is a problem of
-        that file. Raises NoSuchVersion, NoSuchPath, UsageError, SourceError for the target, StoreError, ModeError,
-        and before anything is written WrongPassword.
+        have, as far as it is selected. `owner` says whether owners are given back; None: if this is root. Every file
+        is checked before it takes its place; what fails is a problem of that file. Raises NoSuchVersion, NoSuchPath,
+        UsageError, SourceError for the target, StoreError, ModeError, and before anything is written WrongPassword.
         """
-        selection = _selection(paths, include, ignore)
-        plan = self._plan(version, Path(target), selection, Overwrite(overwrite), delete, on_event)
+        asked = Asked(_selection(paths, include, ignore), Overwrite(overwrite), delete, owner)
+        plan = self._plan(version, Path(target), asked, on_event)
         self._client.unlock_for_reading([entry.object for entry in plan.fetched() if entry.object is not None])
         on_event(DownloadPlanned(len(plan.fetched()), plan.bytes_to_write))
         for problem in plan.problems:
@@ -69,10 +84,11 @@ class Restores(Opened):
         include: Iterable[str] = (),
         overwrite: Overwrite = Overwrite.ALWAYS,
         delete: bool = False,
+        owner: bool | None = None,
     ) -> RestorePlan:
         """What `download` with the same arguments would do now. Reads the commit and the target, writes nothing."""
-        selection = _selection(paths, include, ignore)
-        return self._plan(version, Path(target), selection, Overwrite(overwrite), delete, on_event)
+        asked = Asked(_selection(paths, include, ignore), Overwrite(overwrite), delete, owner)
+        return self._plan(version, Path(target), asked, on_event)
 
     def download_cost(self, plan: RestorePlan) -> Cost | None:
         """What the plan's requests and bytes cost at Amazon's list price; None where the store is no S3."""
@@ -96,20 +112,21 @@ class Restores(Opened):
 
     # --- planning ----------------------------------------------------------------------------------------------
 
-    def _plan(
-        self, version: str, target: Path, selection: Selection, overwrite: Overwrite, delete: bool, on_event: OnEvent
-    ) -> RestorePlan:
+    def _plan(self, version: str, target: Path, asked: Asked, on_event: OnEvent) -> RestorePlan:
         self._refuse_write_only()
         link, commit = self._manifest(version, on_event)
+        selection, delete = asked.selection, asked.delete
         selection.check_paths((entry.path for entry in commit), link.version_id)
-        wishes = Wishes(selection, overwrite, delete, tuple(self._protected(target)) if delete else ())
+        protected = tuple(self._protected(target)) if delete else ()
+        wishes = Wishes(selection, asked.overwrite, delete, protected, gives_for(commit, owners=asked.owner))
         entries = wanted(commit, wishes)
         needed = {folder for entry in entries for folder in folders_above(entry.path)}
 
         def leads(found: Found) -> bool:
             return found.path in needed or (delete and not found.mounted and selection.may_want_below(found.path))
 
-        sighting = survey(target, leads)
+        xattrs = any(entry.extra is not None and entry.extra.xattrs for entry in entries)
+        sighting = survey(target, leads, xattrs=xattrs)
         hashed = digests(target, doubtful(entries, sighting, wishes), self._threads)
         return make_restore_plan(link.version_id, commit, sighting, hashed, wishes)
 

@@ -37,6 +37,7 @@ _OVERWRITE = ("always", "if-changed", "never")
     help="What becomes of files that exist: replace them, replace those that differ, leave them.",
 )
 @click.option("--delete", is_flag=True, help="Remove from TARGET what the version does not have.")
+@click.option("--owner/--no-owner", default=None, help="Give back owners; if not said, only root does.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done, and what it costs.")
 @click.pass_context
 def download(
