@@ -313,6 +313,16 @@ def test_names_stay_together_when_the_folder_of_the_first_one_is_renamed(world: 
     assert look(world.target)["second"].names == ("earlier/er/first", "second")
 
 
+def test_what_is_healed_keeps_what_else_was_recorded(world: World) -> None:
+    (stored,) = (world.target.parent / "store/files/plain").glob("%v*")
+    stored.unlink()
+    before = next(entry for entry in world.open().files() if entry.path == "/plain")
+    assert world.open().heal().healed == ("/plain",)
+    (healed,) = world.open().changes()
+    assert healed.entry == evolve(before, object=healed.entry.object)
+    assert healed.entry.extra is not None
+
+
 # --- hard links in the target ------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,7 @@ def test_the_texts_of_reasons_and_detections_are_those_of_stored_plans_and_of_th
         "IGNORED": "now ignored",
         "IN_THE_WAY": "something else has its place",
         "REPROCESS": "file_pipeline asks for more than it is stored with",
+        "DAMAGED": "what is stored of it is damaged",
     }
     assert [detection.value for detection in Detection] == ["stat", "mtime", "content"]
 
