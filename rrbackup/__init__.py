@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         LocalLockHeld,
         LocalStateError,
         ModeError,
+        NoSuchPath,
         NoSuchVersion,
         NotVersioned,
         ObjectMissing,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         Published,
         Scanning,
     )
+    from rrbackup.pure.attributes import Extra, Owner, XAttr
     from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
     from rrbackup.pure.damage import Damage, DamageKind, Touched
     from rrbackup.pure.diagnosis import Diagnosis, Verdict
@@ -91,7 +93,6 @@ if TYPE_CHECKING:
         PathText,
         Problem,
         ProblemKind,
-        Reason,
         Status,
         VersionId,
         VersionRef,
@@ -100,7 +101,10 @@ if TYPE_CHECKING:
     from rrbackup.pure.names import path_bytes, path_text
     from rrbackup.pure.pipeline import PipelineRule
     from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned
+    from rrbackup.pure.prices import Cost, Traffic
+    from rrbackup.pure.reason import Reason
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
+    from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
     from rrbackup.pure.soundness import Lost, Unsound
     from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
     from rrbackup.pure.timeline import Found, Happening, PathEvent, PathHistory, SearchResult
@@ -123,6 +127,7 @@ __all__ = [
     "ConditionFailed",
     "Config",
     "ConfigError",
+    "Cost",
     "Counts",
     "CryptoSettings",
     "Damage",
@@ -142,6 +147,7 @@ __all__ = [
     "EntryType",
     "Event",
     "Explanation",
+    "Extra",
     "FileDone",
     "Found",
     "Happening",
@@ -156,6 +162,7 @@ __all__ = [
     "ManifestState",
     "Mode",
     "ModeError",
+    "NoSuchPath",
     "NoSuchVersion",
     "NotVersioned",
     "Notice",
@@ -164,6 +171,8 @@ __all__ = [
     "OldClientWrote",
     "OnEvent",
     "OutcomeUnknown",
+    "Overwrite",
+    "Owner",
     "PasswordChanged",
     "PasswordMissing",
     "PathEvent",
@@ -182,6 +191,10 @@ __all__ = [
     "Repository",
     "RepositoryError",
     "RepositoryStats",
+    "RestoreAct",
+    "RestorePlan",
+    "RestoreReason",
+    "RestoreStep",
     "S3Settings",
     "SaltVersion",
     "Scanning",
@@ -194,6 +207,7 @@ __all__ = [
     "StoreUnavailable",
     "StoreWentBack",
     "Touched",
+    "Traffic",
     "TransactionLost",
     "Unsound",
     "UnsupportedFormat",
@@ -206,6 +220,7 @@ __all__ = [
     "VersionRef",
     "Word",
     "WrongPassword",
+    "XAttr",
     "decode_plan",
     "encode_plan",
     "load_config",
@@ -220,12 +235,16 @@ __all__ = [
 _MODULES = (
     "rrbackup.errors",
     "rrbackup.pure.model",
+    "rrbackup.pure.attributes",
     "rrbackup.events",
     "rrbackup.pure.names",
     "rrbackup.pure.filters",
     "rrbackup.pure.pipeline",
+    "rrbackup.pure.reason",
     "rrbackup.pure.plan",
     "rrbackup.pure.report",
+    "rrbackup.pure.prices",
+    "rrbackup.pure.restore_plan",
     "rrbackup.pure.soundness",
     "rrbackup.pure.timeline",
     "rrbackup.pure.comparison",

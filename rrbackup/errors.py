@@ -21,6 +21,7 @@ says what can be done about it::
     │   └── StoreUnavailable     gave up after retries
     ├── RepositoryError          what the objects in the store say
     │   ├── NoSuchVersion
+    │   ├── NoSuchPath           the commit has nothing there
     │   ├── DamagedObject
     │   ├── DamagedChain
     │   │   └── OldClientWrote   rrbackup 1.0 wrote on top of this version's commits
@@ -53,6 +54,7 @@ __all__ = [
     "LocalLockHeld",
     "LocalStateError",
     "ModeError",
+    "NoSuchPath",
     "NoSuchVersion",
     "NotVersioned",
     "ObjectMissing",
@@ -155,6 +157,10 @@ class RepositoryError(RRBackupError):
 
 class NoSuchVersion(RepositoryError):
     """No commit has that version id, or several begin with it."""
+
+
+class NoSuchPath(RepositoryError):
+    """A commit has no file, folder or link of that path."""
 
 
 class DamagedObject(RepositoryError):

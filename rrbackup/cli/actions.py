@@ -6,7 +6,6 @@ output even with `-q`, summaries do not. A run that left something out ends with
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from rrbackup.api import Repository
 from rrbackup.cli import documents, human
@@ -17,12 +16,10 @@ from rrbackup.cli.session import Session
 from rrbackup.effects.head_repair import ManifestState
 from rrbackup.errors import DamagedObject, RRBackupError, UsageError, WrongPassword
 from rrbackup.events import Event
-from rrbackup.pure.filters import parse_filter_lines
 from rrbackup.pure.report import CollectResult, Version
 from rrbackup.pure.soundness import amiss
 
 _KEPT = "what was committed of them before stays"
-_NOT_RESTORED = "everything else was restored"
 
 
 # --- backup ------------------------------------------------------------------------------------------------
@@ -113,26 +110,6 @@ def list_changes(session: Session, version: str) -> ExitCode:
         found = repository.changes(version, listen)
     lines = human.change_lines(found, verbose=session.options.verbose)
     return session.listing(documents.changes(found.version.version_id, found), lines)
-
-
-# --- download ----------------------------------------------------------------------------------------------
-
-
-def download(session: Session, version: str, target: str, ignore_filters: str | None) -> ExitCode:
-    ignore = _filters(ignore_filters) if ignore_filters is not None else ()
-    with session.repository() as repository, session.listening() as listen:
-        result = repository.download(version, target, ignore, listen)
-    session.result(documents.download(result), human.download_lines(result, target))
-    return session.ending(result.problems, _NOT_RESTORED)
-
-
-def _filters(path: str) -> tuple[str, ...]:
-    try:
-        return parse_filter_lines(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the filter file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the filter file {path} is not UTF-8 (byte {error.start})", hint="save it as UTF-8") from None
 
 
 # --- garbage -----------------------------------------------------------------------------------------------

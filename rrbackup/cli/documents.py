@@ -6,14 +6,20 @@ except `created`, which is ISO 8601 in UTC. A member that an entry does not have
 
 from collections.abc import Iterable, Sequence
 
+from attrs import asdict
+
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
 from rrbackup.effects.head_repair import HeadRepaired, ManifestState
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
+from rrbackup.pure import prices
+from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, ObjectRef, Problem, VersionId
 from rrbackup.pure.plan import BackupPlan
+from rrbackup.pure.prices import Cost
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+from rrbackup.pure.restore_plan import RestorePlan
 from rrbackup.pure.soundness import Lost, Unsound
 
 Document = dict[str, object]
@@ -79,9 +85,20 @@ def entry_members(entry: Entry) -> Document:
         "mode": _recorded(entry.mode),
         "target": entry.target,
         "sha256": entry.sha256,
+        **_extra(entry.extra or Extra()),
         **(_object(entry.object) if entry.object else {}),
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _extra(extra: Extra) -> Document:
+    xattrs = {xattr.name: xattr.value for xattr in extra.xattrs}
+    return {
+        "owner": asdict(extra.owner) if extra.owner is not None else None,
+        "xattrs": xattrs or None,
+        "hardlink": extra.hardlink,
+        "sparse": extra.sparse or None,
+    }
 
 
 def _object(ref: ObjectRef) -> Document:
@@ -127,7 +144,33 @@ def download(result: DownloadResult) -> Document:
         "version_id": result.version_id,
         "files": result.files,
         "bytes": result.bytes,
+        "left": result.left,
+        "removed": result.removed,
         "problems": _problems(result.problems),
+    }
+
+
+def restore_plan(made: RestorePlan, cost: Cost | None) -> Document:
+    steps = ({"act": step.act, "path": step.path, "size": step.size, "reason": step.why} for step in made)
+    traffic = made.traffic()
+    return {
+        "version_id": made.version_id,
+        "steps": Rows(steps),
+        "bytes_to_write": made.bytes_to_write,
+        "requests": traffic.gets,
+        "bytes_from_store": traffic.bytes_out,
+        **({} if cost is None else {"cost": cost_document(cost)}),
+        "problems": _problems(made.problems),
+    }
+
+
+def cost_document(cost: Cost) -> Document:
+    """In US dollars."""
+    return {
+        "requests": cost.requests / prices.NANO,
+        "transfer_out": cost.transfer / prices.NANO,
+        "prices_as_of": prices.AS_OF,
+        "prices_from": prices.SOURCE,
     }
 
 

@@ -8,7 +8,16 @@ from enum import IntEnum
 
 import click
 
-from rrbackup.errors import Busy, ConfigError, NoSuchVersion, StoreMissing, UpgradeNeeded, UsageError, WrongPassword
+from rrbackup.errors import (
+    Busy,
+    ConfigError,
+    NoSuchPath,
+    NoSuchVersion,
+    StoreMissing,
+    UpgradeNeeded,
+    UsageError,
+    WrongPassword,
+)
 
 
 class ExitCode(IntEnum):
@@ -27,7 +36,7 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.FAILED: "failed, or damage was found; the message says what",
     ExitCode.USAGE: "the command or the configuration makes no sense",
     ExitCode.INCOMPLETE: "done, but some files could not be read or restored; each is named",
-    ExitCode.MISSING: "no such bucket, directory or version",
+    ExitCode.MISSING: "no such bucket, directory, version or path",
     ExitCode.BUSY: "another client is at work, or has won",
     ExitCode.PASSWORD: "wrong password, or none given",
     ExitCode.INTERRUPTED: "interrupted",
@@ -42,6 +51,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (UpgradeNeeded, ExitCode.USAGE),
     (StoreMissing, ExitCode.MISSING),
     (NoSuchVersion, ExitCode.MISSING),
+    (NoSuchPath, ExitCode.MISSING),
     (Busy, ExitCode.BUSY),
     (WrongPassword, ExitCode.PASSWORD),
 )

@@ -18,7 +18,7 @@ _AFTER_INTERRUPTION: Mapping[str, str] = {
     "heal": "a commit exists as a whole or not at all; the next run that writes takes back what this one left",
     "verify": "nothing was changed; a check of contents goes on from where this one ended",
     "doctor": "nothing was changed",
-    "download": "the files that were finished are complete; run it again for the others",
+    "download": "the files that were finished are complete; run it again with --overwrite if-changed for the others",
     "init": "run it again; what was done already is not done twice",
 }
 _ANY_OTHER = "the last commit is as it was; the next run that writes ends what this one left open"

@@ -14,7 +14,7 @@ from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
-from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
+from rrbackup.pure.report import BackupResult, CollectResult, Counts, Version
 from rrbackup.pure.soundness import Lost
 
 VERSION_COLUMNS = ("time", "version id", "number", "new", "changed", "deleted", "size", "host")
@@ -143,12 +143,6 @@ def _counts(counts: Counts) -> str:
 
 def _unchanged(count: int) -> str:
     return f"{count} unchanged"
-
-
-def download_lines(result: DownloadResult, target: str) -> Iterator[str]:
-    wrote = counted(result.files, "entry", "entries")
-    yield f"downloaded {wrote}, {human_bytes(result.bytes)}, into {target}"
-    yield f"version:   {result.version_id}"
 
 
 def collection_lines(result: CollectResult, *, verbose: bool) -> Iterator[str]:

@@ -56,6 +56,17 @@ class Output:
         """One JSON document, written piece by piece."""
         self._write(json_chunks(document))
 
+    def content(self, pieces: Iterable[bytes]) -> None:
+        """Bytes as they are, written piece by piece."""
+        if self._out is None:
+            return
+        self.flush()
+        for piece in pieces:
+            with _translated():
+                self._out.buffer.write(piece)
+        with _translated():
+            self._out.buffer.flush()
+
     def _write(self, chunks: Iterable[str]) -> None:
         if self._out is None:
             return

@@ -1,4 +1,4 @@
-"""Bringing a manifest back to disk: every object is fetched once, checked, and only then put in its place.
+"""Carrying out the plan of a restore: every object is fetched once, checked, and only then put in its place.
 
 A file that cannot be fetched, checked or written is a problem of that file; the rest goes on. Entries that share an
 object share its one request.
@@ -24,7 +24,18 @@ from rrbackup.errors import (
     UnsupportedFormat,
 )
 from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
-from rrbackup.pure.model import NOT_RECORDED, Entry, EntryType, ObjectRef, Problem, ProblemKind, VersionRef
+from rrbackup.pure.giving import Gives
+from rrbackup.pure.model import (
+    NOT_RECORDED,
+    Entry,
+    EntryType,
+    ObjectRef,
+    PathText,
+    Problem,
+    ProblemKind,
+    VersionRef,
+)
+from rrbackup.pure.restore_plan import RestoreAct, RestorePlan, RestoreStep
 
 READ_TRIES = 3
 UNAVAILABLE_LIMIT = 5
@@ -40,7 +51,7 @@ _KINDS: dict[type[RRBackupError], ProblemKind] = {
 
 
 class Restorer:
-    """Writes entries below one target. `bytes_written` counts the content of the files that were finished."""
+    """Carries out plans below one target. `bytes_written` counts the content of the files that were finished."""
 
     def __init__(self, store: Store, keys: Keychain, target: Target, on_event: OnEvent, threads: int) -> None:
         self._store = store
@@ -52,25 +63,58 @@ class Restorer:
         self._problems: list[Problem] = []
         self._unavailable = 0
         self._stopped = False
+        self._missing: set[PathText] = set()
+        self._gives = Gives()
         self.bytes_written = 0
+        self.removed = 0
 
-    def restore(self, entries: Sequence[Entry]) -> tuple[Problem, ...]:
-        """Folders first, then files and links, and at the end the times of the folders, deepest first."""
-        folders = [entry for entry in entries if entry.type is EntryType.DIRECTORY]
+    def restore(self, plan: RestorePlan) -> tuple[Problem, ...]:
+        """What is in the way goes first; then folders, files and links; what is left over, and the times of the
+        folders, deepest first, at the end.
+        """
+        self._remove(plan.obstacles)
+        self._gives = plan.gives
+        done = [(s.act, s.entry) for s in plan.steps if s.entry is not None and s.act is not RestoreAct.LEAVE]
+        folders = [entry for _, entry in done if entry.type is EntryType.DIRECTORY]
         for entry in folders:
-            self._guarded(entry, partial(self._target.directory, entry.path))
-        self._restore_files([entry for entry in entries if entry.type is EntryType.FILE])
-        for entry in entries:
+            self._guarded(entry.path, partial(self._target.directory, entry.path))
+        links = [step for step in plan.steps if step.link_to is not None]
+        fetched = plan.fetched()
+        leaders = {step.link_to for step in links}
+        self._missing = {entry.path for entry in fetched if entry.path in leaders}
+        self._restore_files(fetched)
+        self._restore_links(links)
+        for act, entry in done:
             if entry.type is EntryType.SYMLINK:
-                self._guarded(entry, partial(self._link, entry))
+                self._guarded(entry.path, partial(self._link, entry))
+            elif act is RestoreAct.UPDATE and entry.type is EntryType.FILE:
+                self._guarded(entry.path, partial(self._target.update, entry.path, plan.gives.of(entry)))
+        self._remove(plan.leftovers)
         for entry in reversed(folders):
-            self._guarded(entry, partial(self._target.finish_directory, entry.path, entry.mode, entry.mtime_ns))
+            self._guarded(entry.path, partial(self._target.finish_directory, entry.path, plan.gives.of(entry)))
         return tuple(self._problems)
+
+    def _remove(self, steps: Iterable[RestoreStep]) -> None:
+        for step in steps:
+            self.removed += self._guarded(step.path, partial(self._target.remove, step.path, folder=step.folder))
 
     def _link(self, entry: Entry) -> None:
         if entry.target is None:
             raise DamagedObject(f"{entry.path} is a link without a target")
-        self._target.symlink(entry.path, entry.target, entry.mtime_ns)
+        self._target.symlink(entry.path, entry.target, self._gives.of(entry))
+
+    def _restore_links(self, steps: Iterable[RestoreStep]) -> None:
+        """Other names of files; where that is not to be had, they become files of their own."""
+        apart = [step.entry for step in steps if step.link_to in self._missing or not self._link_hard(step)]
+        self._restore_files([entry for entry in apart if entry is not None])
+
+    def _link_hard(self, step: RestoreStep) -> bool:
+        """Whether the step is dealt with."""
+        linked: list[bool] = []
+        assert step.link_to is not None
+        first = step.link_to
+        done = self._guarded(step.path, lambda: linked.append(self._target.link(step.path, first)))
+        return not done or linked == [True]
 
     def _restore_files(self, entries: Sequence[Entry]) -> None:
         with ThreadPoolExecutor(self._threads) as pool:
@@ -91,8 +135,10 @@ class Restorer:
 
     def _open(self, entry: Entry, stack: ExitStack) -> "_Copy | None":
         writers: list[FileWriter] = []
-        self._guarded(entry, lambda: writers.append(stack.enter_context(self._target.file(entry.path, entry.mode))))
-        return _Copy(entry, writers[0]) if writers else None
+        sparse = entry.extra is not None and entry.extra.sparse
+        opening = self._target.file(entry.path, entry.mode, sparse=sparse)
+        self._guarded(entry.path, lambda: writers.append(stack.enter_context(opening)))
+        return _Copy(entry, writers[0], self._gives) if writers else None
 
     def _fill(self, copies: Sequence["_Copy"]) -> None:
         try:
@@ -113,12 +159,14 @@ class Restorer:
                 return
             for copy in copies:
                 if not copy.failed:
-                    copy.failed = not self._guarded(copy.entry, partial(copy.writer.write, data))
+                    copy.failed = not self._guarded(copy.entry.path, partial(copy.writer.write, data))
             written += len(data)
             self._emit(BytesMoved(first.path, len(data)))
         for copy in copies:
-            if not copy.failed and self._guarded(copy.entry, copy.commit):
+            if not copy.failed and self._guarded(copy.entry.path, copy.commit):
                 self._finished(copy.entry, written)
+            if copy.writer.committed:
+                self._missing.discard(copy.entry.path)
 
     def _finished(self, entry: Entry, size: int) -> None:
         with self._lock:
@@ -127,21 +175,21 @@ class Restorer:
 
     # --- problems ----------------------------------------------------------------------------------------------
 
-    def _guarded(self, entry: Entry, action: Callable[[], None]) -> bool:
-        """Run something that concerns one entry; what fails becomes a problem of it."""
+    def _guarded(self, path: PathText, action: Callable[[], None]) -> bool:
+        """Run something that concerns one path; what fails becomes a problem of it."""
         try:
             action()
         except (SourceError, DamagedObject) as error:
-            self._fail(entry, error)
+            self._fail(path, error)
             return False
         return True
 
     def _fail_all(self, copies: Iterable["_Copy"], error: RRBackupError) -> None:
         for copy in copies:
-            self._fail(copy.entry, error)
+            self._fail(copy.entry.path, error)
 
-    def _fail(self, entry: Entry, error: RRBackupError) -> None:
-        problem = Problem(entry.path, _KINDS[type(error)], error.message)
+    def _fail(self, path: PathText, error: RRBackupError) -> None:
+        problem = Problem(path, _KINDS[type(error)], error.message)
         with self._lock:
             self._problems.append(problem)
         self._emit(ProblemFound(problem))
@@ -154,13 +202,14 @@ class Restorer:
 class _Copy:
     """One entry being written."""
 
-    def __init__(self, entry: Entry, writer: FileWriter) -> None:
+    def __init__(self, entry: Entry, writer: FileWriter, gives: Gives) -> None:
         self.entry = entry
+        self._gives = gives
         self.writer = writer
         self.failed = False
 
     def commit(self) -> None:
-        self.writer.commit(self.entry.mode, self.entry.mtime_ns)
+        self.writer.commit(self._gives.of(self.entry))
 
 
 def by_object(entries: Iterable[Entry]) -> list[list[Entry]]:

@@ -14,8 +14,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
+from rrbackup.effects.attributes import Extras
 from rrbackup.effects.folders import FOLDER, Folders, enter, enter_no_link
 from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.pure.model import EntryType, PathText, Problem, ProblemKind
@@ -49,6 +50,7 @@ class ScanOptions:
     ignore: PathFilter
     follow_symlinks: bool = True
     visit_mountpoints: bool = True
+    extras: Extras = field(factory=Extras)
 
 
 def scan(base: Path | bytes, options: ScanOptions) -> Iterator[Scanned | Problem]:
@@ -142,6 +144,7 @@ class _Scan:
         self._ignored = options.ignore.matches
         self._follow = options.follow_symlinks
         self._everywhere = options.visit_mountpoints
+        self._extras = options.extras
         with folders.opened(b"") as base_fd:
             self._identity = _identity(os.fstat(base_fd))
         self._above = {self._identity}
@@ -183,7 +186,7 @@ class _Scan:
                 name = entry.name
                 path = PathText(f"{text}/{name if stays(name) else escape(os.fsencode(name))}")
                 if not self._ignored(path) and (item := self._look(entry, path, fd)):
-                    items.append(item)
+                    items.append(self._with_extra(item, entry, fd) if self._extras.wanted else item)
         items.sort(key=attrgetter("path"))
         return items
 
@@ -199,6 +202,17 @@ class _Scan:
         if stat.S_ISDIR(seen.st_mode):
             return self._folder(path, seen)
         return Problem(path, ProblemKind.SPECIAL, f"passed over: {_SPECIAL[stat.S_IFMT(seen.st_mode)]}")
+
+    def _with_extra(self, item: _Item, entry: os.DirEntry[str], fd: int) -> _Item:
+        if isinstance(item, Problem):
+            return item
+        try:
+            extra = self._extras.of(entry, fd, follow=self._follow)
+        except OSError as error:
+            return _unreadable(item.path, "cannot read its attributes", error)
+        if isinstance(item, _Folder):
+            return evolve(item, itself=item.itself._replace(extra=extra))
+        return item._replace(extra=extra)
 
     def _folder(self, path: PathText, seen: os.stat_result) -> _Item:
         identity = _identity(seen)
@@ -236,9 +250,9 @@ def _target(entry: os.DirEntry[str], fd: int) -> str:
 def _scanned(
     path: PathText, kind: EntryType, seen: os.stat_result, *, size: int = 0, target: str | None = None
 ) -> Scanned:
-    return Scanned(
-        path, kind, size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, stat.S_IMODE(seen.st_mode), target
-    )
+    shared = _identity(seen) if seen.st_nlink > 1 and kind is EntryType.FILE else None
+    mode = stat.S_IMODE(seen.st_mode)
+    return Scanned(path, kind, size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, mode, target, shared)
 
 
 def _unreadable(path: PathText, what: str, error: OSError) -> Problem:

@@ -93,9 +93,8 @@ def _on_disk(client: Client, entry: Entry, on_event: OnEvent) -> Scanned | Probl
     if content.sha256 != entry.sha256 or content.stamp is None:
         return _told(Problem(entry.path, ProblemKind.DAMAGED, _DIFFERS), on_event)
     stamp = content.stamp
-    return Scanned(
-        entry.path, EntryType.FILE, content.size, content.mtime_ns, stamp.ctime_ns, stamp.inode, content.mode
-    )
+    seen = (content.size, content.mtime_ns, stamp.ctime_ns, stamp.inode, content.mode)
+    return Scanned(entry.path, EntryType.FILE, *seen, extra=entry.extra)
 
 
 def _read(client: Client, entry: Entry, on_event: OnEvent) -> Content:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from rrbackup.effects.attributes import Extras
 from rrbackup.effects.checkpoints import check_against, read_to_head
 from rrbackup.effects.client import Client
 from rrbackup.effects.filesystem import ScanOptions, scan
 from rrbackup.effects.opening import rules_of
 from rrbackup.errors import BasePathEmpty
 from rrbackup.events import Notice, OnEvent, PlanMade, ProblemFound, Scanning
+from rrbackup.pure.extras import with_hardlinks
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.local_format import rows_of
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing, went_back
@@ -73,8 +75,9 @@ def plan_backup(client: Client, manifest: LocalManifest, wanted: Wanted, on_even
 def _scan(client: Client, on_event: OnEvent) -> Iterator[Scanned | Problem]:
     """The scan, and what there is to tell about it."""
     config = client.config
-    options = ScanOptions(Filters.of(config.ignore_files), config.follow_symlinks, config.visit_mountpoints)
-    for number, item in enumerate(scan(config.base(), options), start=1):
+    extras = Extras(config.store_owner, config.store_xattrs)
+    options = ScanOptions(Filters.of(config.ignore_files), config.follow_symlinks, config.visit_mountpoints, extras)
+    for number, item in enumerate(with_hardlinks(scan(config.base(), options)), start=1):
         if isinstance(item, Problem):
             on_event(ProblemFound(item))
         elif number % SCAN_EVENT_EVERY == 0:

@@ -84,7 +84,18 @@ class SourceReader:
             stat.S_IMODE(before.st_mode),
             LocalStamp(before.st_ctime_ns, before.st_ino),
             recent=is_recent(max(before.st_ctime_ns, before.st_mtime_ns), self._now_ns) or not self.stable,
+            sparse=_has_holes(self._file.fileno(), before),
         )
+
+
+def _has_holes(fd: int, seen: os.stat_result) -> bool:
+    """Fewer blocks than bytes may also mean compression, so the file system is asked; one that cannot tell says no."""
+    if seen.st_blocks * 512 >= seen.st_size:
+        return False
+    try:
+        return os.lseek(fd, 0, os.SEEK_HOLE) < seen.st_size
+    except OSError:
+        return False
 
 
 def _fingerprint(seen: os.stat_result) -> tuple[int, int, int]:

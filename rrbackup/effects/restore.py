@@ -2,9 +2,8 @@
 
 The rule decided here: every step is taken relative to the descriptor of a folder below the target, one name at a
 time and never through a link, so no manifest, however hostile, and no link in the target leads out of it. What
-stands under a file's name is replaced in one step (rename), and only once the file is complete. Set-user-id and
-set-group-id bits are not given back to files: owners are not restored, so the bits would lend out the rights of
-whoever restores. Permissions that were not recorded are those of any new file.
+stands under a file's name is replaced in one step (rename), and only once the file is complete. Permissions that were
+not recorded are those of any new file. Blocks of zeros of a file that had holes become holes.
 """
 
 import errno
@@ -13,22 +12,30 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rrbackup.effects.attributes import attempt, give
 from rrbackup.effects.folders import FOLDER, Folders, enter_no_link
 from rrbackup.errors import SourceError
+from rrbackup.pure.giving import Given
 from rrbackup.pure.model import NOT_RECORDED, PathText
 from rrbackup.pure.names import path_bytes, unescape
 
+# Needs no right to read or write the file; /proc then leads to exactly this file, whatever its name stands for by then.
+_ATTRIBUTES = os.O_PATH | os.O_NOFOLLOW
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
-_PERMISSIONS = 0o7777
 _PRIVATE = 0o600
 _OF_NEW_FILES = 0o666
-_SET_ID = stat.S_ISUID | stat.S_ISGID
+_BLOCK = 4096
+_ZEROS = bytes(_BLOCK)
+
+_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS)
+"""The file system has none, or no more of them, or the first name is not there."""
 
 _IN_THE_WAY = {
     errno.ENOTDIR: "a file or a link stands where a folder is needed",
@@ -40,33 +47,54 @@ _IN_THE_WAY = {
 class FileWriter:
     """A file under a temporary name, which `commit` gives its own. Not to be shared between threads."""
 
-    def __init__(self, folder_fd: int, name: bytes, path: PathText, permissions: int) -> None:
+    def __init__(self, folder_fd: int, name: bytes, path: PathText, permissions: int, sparse: bool = False) -> None:
         self._folder_fd = folder_fd
         self._name = name
         self._path = path
         self._temporary = _temporary_name()
-        self._committed = False
+        self.committed = False
+        self._sparse = sparse
         with _naming(path):
             self._file = FileIO(os.open(self._temporary, _NEW_FILE, permissions, dir_fd=folder_fd), "wb")
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append to the file. Raises `SourceError`, for instance when the disk is full."""
-        rest = memoryview(data)
         with _naming(self._path):
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            if self._sparse:
+                self._write_blocks(memoryview(data))
+            else:
+                self._write_all(memoryview(data))
 
-    def commit(self, mode: int, mtime_ns: int) -> None:
-        """Set permissions and modification time (nanoseconds), then put the file in its place."""
+    def _write_all(self, rest: memoryview) -> None:
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def _write_blocks(self, data: memoryview) -> None:
+        """Passes over blocks of zeros, as they lie in the file."""
+        while data:
+            block = data[: _BLOCK - self._file.tell() % _BLOCK]
+            if block == _ZEROS[: len(block)]:
+                self._file.seek(len(block), os.SEEK_CUR)
+            else:
+                self._write_all(block)
+            data = data[len(block) :]
+
+    def commit(self, given: Given) -> None:
+        """Set what is `given`, then put the file in its place. Raises SourceError also where only that was not all
+        set.
+        """
         with _naming(self._path):
-            _stamp(self._file.fileno(), mode if mode == NOT_RECORDED else mode & ~_SET_ID, mtime_ns)
+            if self._sparse:
+                self._file.truncate()
+            failed = give(self._file.fileno(), given)
             self._file.close()  # some file systems only now say that the disk is full
             _put_in_place(self._folder_fd, self._temporary, self._name)
-        self._committed = True
+        self.committed = True
+        _complain(self._path, failed)
 
     def close(self) -> None:
         """Give up whatever has not been committed."""
-        if self._committed:
+        if self.committed:
             return
         with suppress(OSError):
             self._file.close()
@@ -97,13 +125,14 @@ class Target:
         self._folders.close()
 
     @contextmanager
-    def file(self, path: PathText, mode: int = 0) -> Iterator[FileWriter]:
+    def file(self, path: PathText, mode: int = 0, *, sparse: bool = False) -> Iterator[FileWriter]:
         """A writer for the file at `path`; leaving without `commit` leaves what was there before.
 
         Only its owner can read the file before that, unless `mode` says that its permissions were not recorded.
         """
         with self._parent(path) as (folder_fd, name):
-            writer = FileWriter(folder_fd, name, path, _OF_NEW_FILES if mode == NOT_RECORDED else _PRIVATE)
+            permissions = _OF_NEW_FILES if mode == NOT_RECORDED else _PRIVATE
+            writer = FileWriter(folder_fd, name, path, permissions, sparse)
             try:
                 yield writer
             finally:
@@ -114,22 +143,65 @@ class Target:
         with self._opened(path):
             pass
 
-    def finish_directory(self, path: PathText, mode: int, mtime_ns: int) -> None:
-        """Set a folder's permissions and modification time (nanoseconds), after all writing below it."""
+    def finish_directory(self, path: PathText, given: Given) -> None:
+        """Set what is `given` on a folder, after all writing below it."""
         with self._opened(path) as folder_fd, _naming(path):
-            _stamp(folder_fd, mode, mtime_ns)
+            failed = give(folder_fd, given)
+        _complain(path, failed)
 
-    def symlink(self, path: PathText, target_text: str, mtime_ns: int) -> None:
+    def update(self, path: PathText, given: Given) -> None:
+        """Set what is `given` on a file that is there, never through a link."""
+        with self._parent(path) as (folder_fd, name), _naming(path):
+            fd = os.open(name, _ATTRIBUTES, dir_fd=folder_fd)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise OSError(errno.ESTALE, "something else has taken its place")
+                failed = give(f"/proc/self/fd/{fd}", given)
+            finally:
+                os.close(fd)
+        _complain(path, failed)
+
+    def link(self, path: PathText, first: PathText) -> bool:
+        """Make `path` another name of the file `first`; false where the file system will not have it."""
+        with self._parent(first) as (first_fd, first_name), self._parent(path) as (folder_fd, name), _naming(path):
+            temporary = _temporary_name()
+            try:
+                os.link(first_name, temporary, src_dir_fd=first_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    return False
+                raise
+            try:
+                _put_in_place(folder_fd, temporary, name)
+            finally:
+                _remove(folder_fd, temporary)  # a rename onto another name of the same file does nothing
+        return True
+
+    def remove(self, path: PathText, *, folder: bool) -> None:
+        """Remove a file or link, or a folder that is empty by now; what is gone already is fine."""
+        with self._parent(path) as (folder_fd, name), _naming(path), suppress(FileNotFoundError):
+            if folder:
+                os.rmdir(name, dir_fd=folder_fd)
+            else:
+                os.unlink(name, dir_fd=folder_fd)
+
+    def symlink(self, path: PathText, target_text: str, given: Given) -> None:
         """Make a link to wherever `target_text` says (escaped like a path); nothing is ever written through it."""
         target, temporary = unescape(target_text), _temporary_name()
+        times = (given.mtime_ns, given.mtime_ns)
+        failed: tuple[str, ...] = ()
         with self._parent(path) as (folder_fd, name), _naming(path):
             os.symlink(target, temporary, dir_fd=folder_fd)
             try:
-                os.utime(temporary, ns=(mtime_ns, mtime_ns), dir_fd=folder_fd, follow_symlinks=False)
+                if given.ids is not None:
+                    own = partial(os.chown, temporary, *given.ids, dir_fd=folder_fd, follow_symlinks=False)
+                    failed = tuple(attempt("its owner", own))
+                os.utime(temporary, ns=times, dir_fd=folder_fd, follow_symlinks=False)
                 _put_in_place(folder_fd, temporary, name)
             except BaseException:
                 _remove(folder_fd, temporary)
                 raise
+        _complain(path, failed)
 
     @contextmanager
     def _parent(self, path: PathText) -> Iterator[tuple[int, bytes]]:
@@ -156,10 +228,9 @@ def _enter_or_make(parent_fd: int, name: bytes) -> int:
         return enter_no_link(parent_fd, name)
 
 
-def _stamp(fd: int, mode: int, mtime_ns: int) -> None:
-    if mode != NOT_RECORDED:
-        os.fchmod(fd, mode & _PERMISSIONS)
-    os.utime(fd, ns=(mtime_ns, mtime_ns))
+def _complain(path: PathText, failed: tuple[str, ...]) -> None:
+    if failed:
+        raise SourceError(f"{path} is restored, but without {', '.join(failed)}")
 
 
 def _put_in_place(folder_fd: int, temporary: bytes, name: bytes) -> None:

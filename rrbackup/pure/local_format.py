@@ -7,12 +7,14 @@ its line begins, and stays undecoded: a *row* is either such a line, or an entry
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 
 import orjson
 from attrs import frozen
 from cattrs.errors import BaseValidationError
 
 from rrbackup.errors import DamagedObject, LocalStateError
+from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import (
     Entry,
     EntryType,
@@ -42,6 +44,7 @@ Row = bytes | LocalEntry
 _SEEN_FROM = 1
 """A line is `[[what a scan tells],{what else there is}]`."""
 _PATH = re.compile(rb'\[\[("(?:[^"\\]|\\.)*")')
+_EXTRA = b'"extra":'
 _SEEN = ("path", "type", "size", "mtime_ns", "mode", "target")
 
 
@@ -101,12 +104,25 @@ def path_in(row: Row) -> PathText:
 
 
 def says(row: Row, found: Scanned) -> bool:
-    """Whether a line says that this disk held, when it was last seen, just what was found."""
+    """Whether a line says that this disk held, when it was last seen, just what was found, and nothing else."""
     if not isinstance(row, bytes):
         return False
-    path, kind, size, mtime_ns, ctime_ns, inode, mode, target = found
+    path, kind, size, mtime_ns, ctime_ns, inode, mode, target = found[:8]
     this_disk = (ctime_ns, inode) if kind is EntryType.FILE else (None, None)
-    return row.startswith(orjson.dumps((path, kind, size, mtime_ns, mode, target, *this_disk)), _SEEN_FROM)
+    seen = orjson.dumps((path, kind, size, mtime_ns, mode, target, *this_disk))
+    return row.startswith(seen, _SEEN_FROM) and _says_extra(row, found.extra)
+
+
+def _says_extra(row: bytes, extra: Extra | None) -> bool:
+    """What else is known stands last, and a quote within a text is escaped. Holes no scan tells of, so those are
+    looked at.
+    """
+    return _EXTRA not in row if extra is None else row.endswith(_extra_bytes(extra))
+
+
+@lru_cache
+def _extra_bytes(extra: Extra) -> bytes:
+    return _EXTRA + orjson.dumps(converter.unstructure(extra)) + b"}]"
 
 
 def _line(item: LocalEntry) -> bytes:

@@ -12,6 +12,7 @@ from attrs import evolve
 from rrbackup.errors import DamagedChain, StoreWentBack
 from rrbackup.pure.chain import check_encryption
 from rrbackup.pure.checkpoint import counted
+from rrbackup.pure.extras import with_holes
 from rrbackup.pure.local_format import Row, Rows, entry_in, path_in, rows_of
 from rrbackup.pure.model import (
     Change,
@@ -155,6 +156,7 @@ def entry_of(candidate: Candidate, result: Settled) -> Entry:
         None,
         content.sha256,
         result.object,
+        with_holes(candidate.extra, content.sparse),
     )
 
 

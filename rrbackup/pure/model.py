@@ -11,6 +11,8 @@ from typing import NewType
 
 from attrs import field, frozen
 
+from rrbackup.pure.attributes import Extra
+
 PathText = NewType("PathText", str)
 VersionId = NewType("VersionId", str)
 TransactionId = NewType("TransactionId", str)
@@ -100,6 +102,7 @@ class Entry:
     target: str | None = None
     sha256: str | None = None
     object: ObjectRef | None = None
+    extra: Extra | None = None
 
 
 @frozen
@@ -259,27 +262,6 @@ class UnfinishedUpload:
 
     key: str
     upload_id: str
-
-
-class Reason(StrEnum):
-    """Why a plan does something about a path."""
-
-    NEW = "new"
-    TYPE = "type changed"
-    SIZE = "size changed"
-    MTIME = "mtime changed"
-    CTIME = "ctime changed"
-    INODE = "inode changed"
-    MODE = "mode changed"
-    TARGET = "link target changed"
-    RECENT = "modified during the last backup"
-    UNSEEN = "not seen on this disk before"
-    CONTENT = "content comparison asked for"
-    GONE = "gone"
-    IGNORED = "now ignored"
-    IN_THE_WAY = "something else has its place"
-    REPROCESS = "file_pipeline asks for more than it is stored with"
-    DAMAGED = "what is stored of it is damaged"
 
 
 class ProblemKind(StrEnum):

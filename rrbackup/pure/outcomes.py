@@ -9,7 +9,8 @@ from rrbackup.pure.model import LocalStamp, ObjectRef, PathText, Problem, Versio
 class Content:
     """What was read of a file: `size` bytes with this digest, and the inode's data while they were read.
 
-    `recent` says that the file changed so shortly before that a later change might bear the same times.
+    `recent` says that the file changed so shortly before that a later change might bear the same times, `sparse` that
+    it has holes.
     """
 
     size: int
@@ -18,6 +19,7 @@ class Content:
     mode: int
     stamp: LocalStamp | None
     recent: bool = False
+    sparse: bool = False
 
 
 @frozen

@@ -11,6 +11,8 @@ from enum import StrEnum
 from attrs import define, evolve, field, frozen
 
 from rrbackup.errors import ConfigError
+from rrbackup.pure.attributes import Extra
+from rrbackup.pure.extras import carried
 from rrbackup.pure.keeping import Keeper, PathFilter
 from rrbackup.pure.local_format import Row, entry_in
 from rrbackup.pure.model import (
@@ -24,12 +26,12 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
-    Reason,
     Status,
     Word,
 )
 from rrbackup.pure.names import path_order
 from rrbackup.pure.pairing import pair_up
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.scan import Scanned
 
 CLOCK_GRANULARITY_NS = 2_000_000_000
@@ -59,6 +61,7 @@ class Candidate:
     asked: tuple[Word, ...] = ()
     known_size: bool = False
     anew: bool = False
+    extra: Extra | None = None
 
 
 @frozen
@@ -231,9 +234,11 @@ def _compare(old: LocalEntry | None, new: Scanned, rules: Rules) -> Candidate | 
     if reason is not None:
         return _candidate(old, new, reason, rules)
     assert old is not None
-    if old.entry.mode != new.mode:
-        return Planned(Change(Status.CHANGED, _with_mode(old.entry, new.mode)), Reason.MODE, old.stamp)
-    return None
+    entry = evolve(old.entry, mode=new.mode, extra=carried(old.entry.extra, new.extra))
+    if entry == old.entry:
+        return None
+    reason = Reason.MODE if entry.mode != old.entry.mode else Reason.EXTRA
+    return Planned(Change(Status.CHANGED, entry), reason, old.stamp)
 
 
 def _wants_more(entry: Entry, rules: Rules) -> bool:
@@ -244,10 +249,6 @@ def _wants_more(entry: Entry, rules: Rules) -> bool:
 def lacks_words(entry: Entry, words: tuple[Word, ...] | None) -> bool:
     """Whether a file is stored with less than `words`."""
     return entry.object is not None and not frozenset(words or ()) <= frozenset(entry.object.asked)
-
-
-def _with_mode(entry: Entry, mode: int) -> Entry:
-    return evolve(entry, mode=mode)
 
 
 def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rules) -> Candidate:
@@ -262,6 +263,7 @@ def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rule
         rules.key(new.path, words),
         words,
         anew=old is not None and _wants_more(old.entry, rules),
+        extra=new.extra,
     )
 
 
@@ -300,7 +302,7 @@ def _words(path: PathText, rules: Rules) -> tuple[Word, ...]:
 
 def _compare_plain(old: LocalEntry | None, new: Scanned) -> Planned | None:
     """Links and empty folders: what the scan says is all there is to know."""
-    entry = Entry(new.path, new.type, 0, new.mtime_ns, new.mode, new.target)
+    entry = Entry(new.path, new.type, 0, new.mtime_ns, new.mode, new.target, extra=new.extra)
     if old is None:
         return Planned(Change(Status.NEW, entry), Reason.NEW)
     if old.entry == entry:
@@ -313,7 +315,9 @@ def _plain_reason(old: Entry, new: Entry) -> Reason:
         return Reason.TYPE
     if old.target != new.target:
         return Reason.TARGET
-    return Reason.MTIME if old.mtime_ns != new.mtime_ns else Reason.MODE
+    if old.mtime_ns != new.mtime_ns:
+        return Reason.MTIME
+    return Reason.MODE if old.mode != new.mode else Reason.EXTRA
 
 
 def _gone(old: LocalEntry, keeper: Keeper) -> Planned | None:

@@ -118,12 +118,17 @@ def backup_result(
 
 @frozen
 class DownloadResult:
-    """What a download wrote: `files` entries, `bytes` of file content."""
+    """What a download wrote: `files` entries, `bytes` of file content.
+
+    `left` entries stayed as they were in the target, `removed` paths went from it.
+    """
 
     version_id: VersionId
     files: int
     bytes: int
     problems: tuple[Problem, ...] = ()
+    left: int = 0
+    removed: int = 0
 
     @property
     def complete(self) -> bool:

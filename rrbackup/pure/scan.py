@@ -6,6 +6,7 @@ reading the content tells.
 
 from typing import NamedTuple
 
+from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import EntryType, PathText
 
 
@@ -14,6 +15,7 @@ class Scanned(NamedTuple):
 
     `size` is in bytes and 0 for folders and links, times are nanoseconds since the Unix epoch, `mode` holds
     the permission bits with set-id and sticky bits, `target` is the link's text, percent-escaped like a path.
+    `shared` identifies a file that has several names on its disk.
     """
 
     path: PathText
@@ -24,3 +26,5 @@ class Scanned(NamedTuple):
     inode: int
     mode: int
     target: str | None = None
+    shared: tuple[int, int] | None = None
+    extra: Extra | None = None

@@ -16,17 +16,8 @@ from cattrs.preconf.orjson import make_converter
 
 from rrbackup.errors import DamagedObject, UnsupportedFormat
 from rrbackup.pure.framing import Framing
-from rrbackup.pure.model import (
-    Change,
-    ClaimState,
-    DiffKind,
-    Entry,
-    EntryType,
-    ProblemKind,
-    Reason,
-    Status,
-    Word,
-)
+from rrbackup.pure.model import Change, ClaimState, DiffKind, Entry, EntryType, ProblemKind, Status, Word
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.showing import brief
 
 FORMAT = 2

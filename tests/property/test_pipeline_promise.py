@@ -31,8 +31,9 @@ from rrbackup.config import Config, CryptoSettings, DirectorySettings
 from rrbackup.effects import reading, transfer
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.errors import ConfigError, PasswordMissing
-from rrbackup.pure.model import Entry, EntryType, ObjectRef, Reason, VersionRef, Word
+from rrbackup.pure.model import Entry, EntryType, ObjectRef, VersionRef, Word
 from rrbackup.pure.pipeline import PipelineRule
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.report import BackupResult
 from tests.format1_writer import File, Format1Writer, Lock, derive_key
 from tests.raw_objects import Keys, hashed_key, hkdf, open_file, open_labels, split, unpacked, unsealed

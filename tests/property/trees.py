@@ -8,19 +8,10 @@ from attrs import frozen
 from rrbackup.effects.renewing import Lost
 from rrbackup.effects.store import Store
 from rrbackup.pure.dedup import DedupKey, dedup_key
-from rrbackup.pure.model import (
-    Change,
-    Entry,
-    LocalManifest,
-    ObjectRef,
-    PathText,
-    Problem,
-    ProblemKind,
-    Reason,
-    Status,
-)
+from rrbackup.pure.model import Change, Entry, LocalManifest, ObjectRef, PathText, Problem, ProblemKind, Status
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.reason import Reason
 
 Tree = tuple[tuple[str, bytes | None], ...]
 """Path and content of every file; None stands for a file that cannot be read."""

@@ -1,6 +1,6 @@
 """How a typed program uses rrbackup. Never run: it only has to pass `mypy --strict`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import assert_type
 
@@ -56,6 +56,14 @@ def looking_back(repository: rrbackup.Repository) -> None:
     result = repository.download("latest~1", Path("/tmp/restored"), filters, listen)
     assert_type(result, rrbackup.DownloadResult)
     assert_type(result.complete, bool)
+    planned = repository.plan_download(
+        "latest", "x", paths=["/a"], include=["*.jpg"], overwrite=rrbackup.Overwrite.NEVER, delete=True
+    )
+    assert_type(planned, rrbackup.RestorePlan)
+    assert_type(planned.steps, tuple[rrbackup.RestoreStep, ...])
+    assert_type(planned.traffic(), rrbackup.Traffic)
+    assert_type(repository.download_cost(planned), rrbackup.Cost | None)
+    assert_type(repository.cat("latest", "/a"), Iterator[bytes])
     assert_type(repository.collect_garbage(), rrbackup.CollectResult)
 
 

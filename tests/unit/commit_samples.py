@@ -18,7 +18,6 @@ from rrbackup.pure.model import (
     ListedVersion,
     ObjectRef,
     PathText,
-    Reason,
     RepositoryId,
     SeenClaim,
     Status,
@@ -28,6 +27,7 @@ from rrbackup.pure.model import (
 )
 from rrbackup.pure.outcomes import Content, FileResult, Settled
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.steps import (
     ChainSeen,
     ClaimSeen,

@@ -29,7 +29,6 @@ from rrbackup.pure.model import (
     LocalManifest,
     ParentRef,
     PathText,
-    Reason,
     RepositoryId,
     SinceCheckpoint,
     Status,
@@ -37,6 +36,7 @@ from rrbackup.pure.model import (
     VersionRef,
 )
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.stretch import Stretch
 from tests import golden_stores
 from tests.checkpointed import CHECKPOINT, MANIFEST, Writer, control_of

@@ -214,7 +214,14 @@ def test_a_listing_says_which_version_it_shows(
 def test_download_brings_back_an_older_version(two_versions: Bench) -> None:
     ran = two_versions.run("download", "latest~1", str(two_versions.target), "--json")
     first = two_versions.run("list_versions", "--json").document["versions"][0]["version_id"]
-    assert ran.document == {"version_id": first, "files": 2, "bytes": 15, "problems": []}
+    assert ran.document == {
+        "version_id": first,
+        "files": 2,
+        "bytes": 15,
+        "left": 0,
+        "removed": 0,
+        "problems": [],
+    }
     assert (two_versions.target / "folder" / "b").read_bytes() == b"second one"
 
 

@@ -42,7 +42,6 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
-    Reason,
     RepositoryId,
     SeenClaim,
     Status,
@@ -52,6 +51,7 @@ from rrbackup.pure.model import (
 )
 from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.steps import (
     AppendGarbage,
     ChainSeen,

@@ -86,6 +86,16 @@ def test_the_diffs_of_the_format_are_read_and_written_as_shown(name: str) -> Non
     assert format2.encode_diff(format2.decode_diff(data, name)) == data
 
 
+def test_the_extra_of_the_format_is_read_and_written_as_shown() -> None:
+    first = json.loads(FORMAT["json example=diff-2"])
+    shown = {**first, "kind": "commit", "changes": [json.loads(FORMAT["json example=extra"])]}
+    data = stored("diff", json.dumps(shown))
+    decoded = format2.decode_diff(data, "extra")
+    assert decoded.changes[0].entry.extra is not None
+    assert decoded.changes[0].entry.extra.sparse
+    assert orjson.loads(format2.encode_diff(decoded)[41:]) == shown
+
+
 def test_the_second_diff_of_the_format_names_the_first() -> None:
     first, second = (stored("diff", FORMAT[f"json example=diff-{n}"]) for n in (1, 2))
     assert FORMAT["text example=diff-1-digest"].split() == [str(len(first)), sha256(first).hexdigest()]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rrbackup.errors import DamagedObject, LocalStateError, PasswordMissing, UnsupportedFormat
 from rrbackup.pure import format2, framing
+from rrbackup.pure.attributes import Extra, Owner, XAttr
 from rrbackup.pure.compression import compress
 from rrbackup.pure.framing import PLAIN, Framing
 from rrbackup.pure.header import MAX_HEADER_BYTES, Header, encode_frame
@@ -34,7 +35,6 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
-    Reason,
     RepositoryId,
     Status,
     TransactionId,
@@ -43,6 +43,7 @@ from rrbackup.pure.model import (
     Word,
 )
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.reason import Reason
 
 OBJECT = ObjectRef("files/a", VersionId("v7"), 3, '"etag"')
 FILE = Entry(PathText("/a"), EntryType.FILE, 3, 1_700_000_000_123_456_789, 0o644, None, "ab" * 32, OBJECT)
@@ -97,6 +98,36 @@ GOLDEN_LOCAL = (
 def test_golden_diff() -> None:
     assert format2.encode_diff(DIFF) == GOLDEN_DIFF
     assert format2.decode_diff(GOLDEN_DIFF, "x") == DIFF
+
+
+EXTRA = Extra(Owner(1000, 100, "ann"), (XAttr("user.%0A", "AP8="),), "/a", True)
+GOLDEN_EXTRA = (
+    b'"extra":{"owner":{"uid":1000,"gid":100,"user":"ann"},"xattrs":[{"name":"user.%0A","value":"AP8="}],'
+    b'"hardlink":"/a","sparse":true}'
+)
+
+
+def test_golden_extra() -> None:
+    """A field without anything in it is not written."""
+    diff = evolve(DIFF, changes=(Change(Status.NEW, evolve(FOLDER, extra=EXTRA)),))
+    golden = b'{"status":"new","path":"/d","type":"directory","mtime_ns":5,"mode":493,' + GOLDEN_EXTRA + b"}]}"
+    assert format2.encode_diff(diff).endswith(golden)
+    assert format2.decode_diff(format2.encode_diff(diff), "x") == diff
+
+
+def test_a_reader_passes_over_what_it_does_not_know_of_an_extra() -> None:
+    newer = GOLDEN_DIFF.replace(b'"mode":493}', b'"mode":493,"extra":{"sparse":true,"flags":7}}')
+    (_, change, _) = format2.decode_diff(newer, "x").changes
+    assert change.entry.extra == Extra(sparse=True)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [b'{"owner":7}', b'{"owner":{"uid":"0","gid":0}}', b'{"xattrs":[["a","b"]]}', b'{"sparse":1}', b'{"hardlink":7}'],
+)
+def test_an_extra_of_another_shape_is_damage(extra: bytes) -> None:
+    with pytest.raises(DamagedObject):
+        format2.decode_diff(GOLDEN_DIFF.replace(b'"mode":493}', b'"mode":493,"extra":' + extra + b"}"), "x")
 
 
 def test_golden_claim() -> None:

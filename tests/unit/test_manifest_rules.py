@@ -25,13 +25,13 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
-    Reason,
     SinceCheckpoint,
     Status,
     VersionId,
 )
 from rrbackup.pure.outcomes import Content, Failed, Settled
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.reason import Reason
 from tests.unit.test_chain import encrypted, entry, head, make_chain
 
 OBJECT = ObjectRef("files/a", VersionId("v1"), 3, '"e"')

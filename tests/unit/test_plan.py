@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.errors import ConfigError
+from rrbackup.pure.attributes import Extra, Owner
 from rrbackup.pure.dedup import catalogue
+from rrbackup.pure.extras import with_hardlinks
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keeping import folders_above
 from rrbackup.pure.local_format import path_in
@@ -21,7 +23,6 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
-    Reason,
     Status,
     VersionId,
     Word,
@@ -37,6 +38,7 @@ from rrbackup.pure.plan import (
     make_plan,
     reason_to_read,
 )
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.scan import Scanned
 
 
@@ -240,3 +242,46 @@ def test_every_path_is_accounted_for_once(left: set[str], right: set[str]) -> No
     assert [p.change.entry.path for p in plan.planned] == sorted(left - right, key=path_order)
     assert all(p.change.status is Status.DELETED for p in plan.planned)
     assert all((c.previous is not None) == (c.path in left) for c in plan.candidates)
+
+
+# --- owner, attributes, hard links, holes ------------------------------------------------------------------------
+
+ANN = Extra(Owner(1000, 1000, "ann", "ann"))
+
+
+def test_another_owner_alone_is_recorded_without_reading_and_keeps_that_there_are_holes() -> None:
+    before = evolve(stored("/a"), entry=evolve(stored("/a").entry, extra=Extra(sparse=True)))
+    (change,) = make_plan(None, [before], [scanned("/a")._replace(extra=ANN)], rules()).planned
+    assert (change.reason, change.change.entry.extra) == (Reason.EXTRA, evolve(ANN, sparse=True))
+    assert change.change.entry == evolve(before.entry, extra=evolve(ANN, sparse=True))
+
+
+def test_that_there_are_holes_alone_makes_no_change() -> None:
+    before = evolve(stored("/a"), entry=evolve(stored("/a").entry, extra=Extra(sparse=True)))
+    assert make_plan(None, [before], [scanned("/a")], rules()).empty
+
+
+def test_an_empty_folder_or_link_with_another_owner_has_changed() -> None:
+    for there in (folder("/d"), link("/d", "x")):
+        before = LocalEntry(Entry(there.path, there.type, 0, there.mtime_ns, there.mode, there.target))
+        (change,) = make_plan(None, [before], [there._replace(extra=ANN)], rules()).planned
+        assert (change.reason, change.change.entry.extra) == (Reason.EXTRA, ANN)
+
+
+def test_a_file_that_is_read_is_recorded_with_what_was_scanned() -> None:
+    (candidate,) = make_plan(None, [], [scanned("/a")._replace(extra=ANN)], rules()).candidates
+    assert candidate.extra == ANN
+
+
+def test_names_of_one_file_name_the_first_in_path_order() -> None:
+    one, other = (2049, 11), (2049, 12)
+    found = [scanned(path)._replace(shared=shared) for path, shared in (("/a", one), ("/b/c", other), ("/d", one))]
+    plain = scanned("/e")
+    named = with_hardlinks([*found, plain, scanned("/f")._replace(shared=one, extra=ANN)])
+    assert [item.extra for item in named if isinstance(item, Scanned)] == [
+        None,
+        None,
+        Extra(hardlink="/a"),
+        None,
+        evolve(ANN, hardlink="/a"),
+    ]

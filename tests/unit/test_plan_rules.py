@@ -19,13 +19,13 @@ from rrbackup.pure.model import (
     PathText,
     Problem,
     ProblemKind,
-    Reason,
     RepositoryId,
     Status,
     VersionId,
     Word,
 )
 from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned, Rules, is_recent, make_plan, under
+from rrbackup.pure.reason import Reason
 from rrbackup.pure.scan import Scanned
 from tests.unit.test_plan import folder, link, rules, scanned, stored
 
@@ -66,6 +66,7 @@ def test_the_texts_of_reasons_and_detections_are_those_of_stored_plans_and_of_th
         "CTIME": "ctime changed",
         "INODE": "inode changed",
         "MODE": "mode changed",
+        "EXTRA": "owner, attributes or links changed",
         "TARGET": "link target changed",
         "RECENT": "modified during the last backup",
         "UNSEEN": "not seen on this disk before",

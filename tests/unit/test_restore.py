@@ -12,7 +12,9 @@ import pytest
 from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.restore import Target
 from rrbackup.errors import DamagedObject, RRBackupError, SourceError
-from rrbackup.pure.model import NOT_RECORDED, PathText
+from rrbackup.pure.attributes import XAttr
+from rrbackup.pure.giving import Given, Gives
+from rrbackup.pure.model import NOT_RECORDED, Entry, PathText
 from rrbackup.pure.names import path_text
 
 MTIME = 1_234_567_890_123_456_789
@@ -21,7 +23,7 @@ MTIME = 1_234_567_890_123_456_789
 def put(target: Target, path: str, content: bytes = b"content", mode: int = 0o640) -> None:
     with target.file(PathText(path)) as writer:
         writer.write(content)
-        writer.commit(mode, MTIME)
+        writer.commit(Gives().of(Entry(PathText(path), mode=mode, mtime_ns=MTIME)))
 
 
 def below(folder: Path) -> dict[str, bytes | None]:
@@ -67,7 +69,7 @@ def test_chunks_of_any_kind_follow_each_other(root: Path, target: Target) -> Non
     with target.file(PathText("/file")) as writer:
         for chunk in (b"one ", bytearray(b"two "), memoryview(b"xthreex")[1:-1], b""):
             writer.write(chunk)
-        writer.commit(0o600, MTIME)
+        writer.commit(Given(0o600, MTIME))
     assert (root / "file").read_bytes() == b"one two three"
 
 
@@ -128,19 +130,19 @@ def test_bits_of_a_mode_that_are_no_permissions_are_dropped(root: Path, target: 
 def test_permissions_that_were_not_recorded_are_those_of_a_new_file(root: Path, target: Target) -> None:
     (root / "new").write_bytes(b"")
     with target.file(PathText("/file"), NOT_RECORDED) as writer:
-        writer.commit(NOT_RECORDED, 0)
+        writer.commit(Given(NOT_RECORDED, 0))
     assert (root / "file").stat().st_mode == (root / "new").stat().st_mode
 
 
 def test_times_before_1970_come_back(root: Path, target: Target) -> None:
     with target.file(PathText("/file")) as writer:
-        writer.commit(0o600, -1_000_000_001)
+        writer.commit(Given(0o600, -1_000_000_001))
     assert (root / "file").stat().st_mtime_ns == -1_000_000_001
 
 
 def test_an_impossible_time_fails_that_file(root: Path, target: Target) -> None:
     with pytest.raises(SourceError, match="/file"), target.file(PathText("/file")) as writer:
-        writer.commit(0o600, 1 << 100)
+        writer.commit(Given(0o600, 1 << 100))
     assert below(root) == {}
 
 
@@ -173,15 +175,15 @@ def test_an_empty_folder_is_made_and_one_that_exists_is_kept(root: Path, target:
 
 def test_a_folder_keeps_its_time_when_finished_after_its_content(root: Path, target: Target) -> None:
     put(target, "/a/file")
-    target.finish_directory(PathText("/a"), 0o2550, MTIME)
+    target.finish_directory(PathText("/a"), Given(0o2550, MTIME))
     seen = (root / "a").stat()
     assert (stat.S_IMODE(seen.st_mode), seen.st_mtime_ns) == (0o2550, MTIME)
 
 
 def test_a_link_gets_its_text_and_time_and_replaces_what_was_there(root: Path, target: Target) -> None:
     put(target, "/link", b"was a file")
-    target.symlink(PathText("/link"), "../50%25/%FF", MTIME)
-    target.symlink(PathText("/link"), "../50%25/%FF", MTIME)
+    target.symlink(PathText("/link"), "../50%25/%FF", Given(0, MTIME))
+    target.symlink(PathText("/link"), "../50%25/%FF", Given(0, MTIME))
     assert os.readlink(os.fsencode(root / "link")) == b"../50%/\xff"
     assert (root / "link").lstat().st_mtime_ns == MTIME
     assert os.listdir(root) == ["link"]
@@ -190,13 +192,13 @@ def test_a_link_gets_its_text_and_time_and_replaces_what_was_there(root: Path, t
 @pytest.mark.parametrize("text", ["", "a%00b", "a%zz", "x" * 5000])
 def test_a_link_that_cannot_be_made_leaves_nothing_behind(root: Path, target: Target, text: str) -> None:
     with pytest.raises(RRBackupError):
-        target.symlink(PathText("/link"), text, MTIME)
+        target.symlink(PathText("/link"), text, Given(0, MTIME))
     assert below(root) == {}
 
 
 def test_a_link_with_an_impossible_time_leaves_nothing_behind(root: Path, target: Target) -> None:
     with pytest.raises(SourceError, match="/link"):
-        target.symlink(PathText("/link"), "anywhere", 1 << 100)
+        target.symlink(PathText("/link"), "anywhere", Given(0, 1 << 100))
     assert below(root) == {}
 
 
@@ -213,9 +215,9 @@ def test_a_hostile_path_is_refused_everywhere(root: Path, target: Target, path: 
     with pytest.raises(DamagedObject):
         target.directory(hostile)
     with pytest.raises(DamagedObject):
-        target.finish_directory(hostile, 0o700, MTIME)
+        target.finish_directory(hostile, Given(0o700, MTIME))
     with pytest.raises(DamagedObject):
-        target.symlink(hostile, "anywhere", MTIME)
+        target.symlink(hostile, "anywhere", Given(0, MTIME))
     assert below(root) == {}
 
 
@@ -233,7 +235,7 @@ def test_a_link_on_the_way_is_never_followed(root: Path, target: Target, to: str
     with pytest.raises(SourceError, match="/link/sub/deep"):
         target.directory(PathText("/link/sub/deep"))
     with pytest.raises(SourceError, match="/link/link"):
-        target.symlink(PathText("/link/link"), "x", MTIME)
+        target.symlink(PathText("/link/link"), "x", Given(0, MTIME))
     assert "Move it away" in caught.value.hint
     assert below(root) == {"folder": None, "link": None}
 
@@ -244,7 +246,7 @@ def test_a_link_in_place_of_a_folder_is_neither_followed_nor_stamped(root: Path,
     with pytest.raises(SourceError, match="/link"):
         target.directory(PathText("/link"))
     with pytest.raises(SourceError, match="/link"):
-        target.finish_directory(PathText("/link"), 0o700, MTIME)
+        target.finish_directory(PathText("/link"), Given(0o700, MTIME))
     after = (root.parent / "outside").stat()
     assert (before.st_mode, before.st_mtime_ns) == (after.st_mode, after.st_mtime_ns)
 
@@ -258,7 +260,7 @@ def test_a_link_in_place_of_a_file_is_replaced_not_followed(root: Path, target: 
 
 
 def test_a_link_from_the_same_backup_does_not_lead_out(root: Path, target: Target) -> None:
-    target.symlink(PathText("/exit"), "../outside", MTIME)
+    target.symlink(PathText("/exit"), "../outside", Given(0, MTIME))
     with pytest.raises(SourceError, match="/exit/file"):
         put(target, "/exit/file", b"evil")
     assert below(root) == {"exit": None}
@@ -272,7 +274,7 @@ def test_a_folder_in_place_of_a_file_or_link_is_an_error(root: Path, target: Tar
     with pytest.raises(SourceError, match="cannot write /taken: a folder stands in its place"):
         put(target, "/taken")
     with pytest.raises(SourceError, match="cannot write /taken: a folder stands in its place"):
-        target.symlink(PathText("/taken"), "x", MTIME)
+        target.symlink(PathText("/taken"), "x", Given(0, MTIME))
     assert below(root) == {"taken": None}
 
 
@@ -343,3 +345,84 @@ def test_a_path_longer_than_the_system_takes_is_restored(root: Path, target: Tar
     put(target, f"{path}/file")
     with open_source(root, PathText(f"{path}/file"), follow_symlinks=False) as file:
         assert file.read() == b"content"
+
+
+# --- holes, attributes, other names ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [1, 1000, 4096, 5000, 1 << 20])
+def test_blocks_of_zeros_of_a_sparse_file_become_holes_wherever_the_chunks_end(
+    root: Path, target: Target, chunk: int
+) -> None:
+    content = bytes(20_000) + b"x" * 5_000 + bytes(30_000) + b"y" + bytes(50_000)
+    if chunk == 1:
+        content = bytes(9_000) + b"y" + bytes(100)
+    with target.file(PathText("/file"), sparse=True) as writer:
+        for start in range(0, len(content), chunk):
+            writer.write(content[start : start + chunk])
+        writer.commit(Given(0o600, MTIME))
+    assert (root / "file").read_bytes() == content
+    if chunk >= 4096:
+        assert (root / "file").stat().st_blocks * 512 < len(content)
+
+
+def test_zeros_of_a_file_that_had_no_holes_take_their_place(root: Path, target: Target) -> None:
+    put(target, "/file", bytes(1 << 20))
+    assert (root / "file").stat().st_blocks * 512 >= 1 << 20
+
+
+@pytest.mark.parametrize(
+    "xattr", [XAttr("no.such kind", "YQ=="), XAttr("user.a", "no base64"), XAttr("user.%00", "YQ==")]
+)
+def test_an_attribute_that_cannot_be_set_is_named_and_the_file_is_there(
+    root: Path, target: Target, xattr: XAttr
+) -> None:
+    with target.file(PathText("/file")) as writer:
+        writer.write(b"content")
+        with pytest.raises(SourceError, match=f"/file is restored, but without its attribute {xattr.name}"):
+            writer.commit(Given(0o640, MTIME, None, (xattr,)))
+    seen = (root / "file").stat()
+    assert (stat.S_IMODE(seen.st_mode), seen.st_mtime_ns) == (0o640, MTIME)
+    assert below(root) == {"file": b"content"}
+
+
+def test_a_file_becomes_another_name_of_one_that_is_there(root: Path, target: Target) -> None:
+    put(target, "/a/first")
+    put(target, "/b/other", b"old")
+    assert target.link(PathText("/b/other"), PathText("/a/first"))
+    assert target.link(PathText("/b/other"), PathText("/a/first"))
+    assert (root / "b/other").stat().st_ino == (root / "a/first").stat().st_ino
+    assert below(root) == {"a": None, "a/first": b"content", "b": None, "b/other": b"content"}
+    assert not target.link(PathText("/c"), PathText("/nothing"))
+
+
+def test_a_link_is_no_name_to_join_and_no_file_to_update(root: Path, target: Target) -> None:
+    target.symlink(PathText("/l"), "../outside/file", Given(0, MTIME))
+    before = (root.parent / "outside/file").stat()
+    with pytest.raises(SourceError, match="/l"):
+        target.update(PathText("/l"), Given(0o600, 1))
+    target.link(PathText("/other"), PathText("/l"))
+    assert (root.parent / "outside/file").stat() == before
+    assert not (root / "other").is_file() or (root / "other").is_symlink()
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_a_hostile_path_is_neither_removed_nor_updated_nor_joined(root: Path, target: Target, path: str) -> None:
+    put(target, "/first")
+    hostile = PathText(path)
+    for act in (
+        lambda: target.remove(hostile, folder=False),
+        lambda: target.remove(hostile, folder=True),
+        lambda: target.update(hostile, Given(0o600, 1)),
+        lambda: target.link(hostile, PathText("/first")),
+        lambda: target.link(PathText("/second"), hostile),
+    ):
+        with pytest.raises(DamagedObject):
+            act()
+    assert below(root) == {"first": b"content"}
+
+
+def test_nothing_is_removed_through_a_link(root: Path, target: Target) -> None:
+    target.symlink(PathText("/l"), "../outside", Given(0, MTIME))
+    with pytest.raises(SourceError):
+        target.remove(PathText("/l/file"), folder=False)
