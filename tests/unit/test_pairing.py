@@ -44,6 +44,8 @@ scans = st.builds(
     SMALL | st.just(11),
     SMALL,
     st.sampled_from(TARGETS),
+    st.none(),
+    st.none(),
 )
 
 
