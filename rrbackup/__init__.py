@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rrbackup.effects.head_repair import HeadRepaired, ManifestState
     from rrbackup.effects.healing import HealResult
     from rrbackup.effects.keys import PasswordChanged
+    from rrbackup.effects.limited import Limits
     from rrbackup.effects.salt_versions import SaltVersion
     from rrbackup.effects.verifying import DamagedRecord, VerifyResult
     from rrbackup.errors import (
@@ -155,6 +156,7 @@ __all__ = [
     "HeadRef",
     "HeadRepaired",
     "HealResult",
+    "Limits",
     "Listing",
     "LocalLockHeld",
     "LocalStateError",
@@ -259,6 +261,7 @@ _MODULES = (
     "rrbackup.effects.head_repair",
     "rrbackup.effects.verifying",
     "rrbackup.effects.healing",
+    "rrbackup.effects.limited",
     "rrbackup.api",
 )
 

@@ -8,6 +8,7 @@ values, failures as `rrbackup.errors`. A repository is used by one thread at a t
 """
 
 from rrbackup.config import Config
+from rrbackup.effects.limited import UNLIMITED, Limits
 from rrbackup.effects.opening import Ask, store_of
 from rrbackup.effects.store import Store
 from rrbackup.verbs.backups import Backups
@@ -27,12 +28,18 @@ class Repository(Backups, Listings, Looking, Restores, Repairs, Checking):
 
 
 def open_repository(
-    config: Config, *, store: Store | None = None, threads: int = DEFAULT_THREADS, ask: Ask | None = None
+    config: Config,
+    *,
+    store: Store | None = None,
+    threads: int = DEFAULT_THREADS,
+    ask: Ask | None = None,
+    limits: Limits = UNLIMITED,
 ) -> Repository:
     """The repository that `config` names; no request is made yet.
 
     `store` replaces the one that the configuration names. `threads` bounds how many objects move at once. `ask` is
     called for the password where it is needed and neither the configuration nor the environment (RRBACKUP_PASSWORD)
     has one; its argument says whether it will be a new one, so that a person should be asked twice.
+    `limits` says how fast contents may move, up and down, whatever the number of threads.
     """
-    return Repository(config, store or store_of(config, threads), threads, ask)
+    return Repository(config, store or store_of(config, threads), threads, ask, limits)

@@ -5,10 +5,13 @@ click shares between the program and its command, so the last one that was given
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import click
 from attrs import frozen
+
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 DEFAULT_CONFIG = "configuration.json"
 
@@ -22,6 +25,9 @@ class GlobalOptions:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
+    threads: int | None = None
+    limit_upload: str | None = None
+    limit_download: str | None = None
 
     @classmethod
     def of(cls, context: click.Context) -> "GlobalOptions":
@@ -85,3 +91,25 @@ def command_in(args: Sequence[str]) -> str | None:
         elif not word.startswith("-"):
             return word
     return None
+
+
+def _limit(direction: str) -> Callable[[Decorated], Decorated]:
+    return click.option(
+        f"--limit-{direction}",
+        metavar="RATE",
+        expose_value=False,
+        callback=_remember,
+        help=f"{direction.capitalize()} no more than this many bytes a second, such as 500KB or 2MiB.",
+    )
+
+
+THREADS = click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    expose_value=False,
+    callback=_remember,
+    help="Move so many files at a time; 16 if not said. More help on a line with long answering times.",
+)
+LIMIT_UPLOAD = _limit("upload")
+LIMIT_DOWNLOAD = _limit("download")

@@ -8,7 +8,7 @@ from functools import partial
 import click
 from attrs import frozen
 
-from rrbackup.api import Repository, open_repository
+from rrbackup.api import DEFAULT_THREADS, Repository, open_repository
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.human import incomplete
 from rrbackup.cli.listening import listening
@@ -16,9 +16,11 @@ from rrbackup.cli.options import GlobalOptions
 from rrbackup.cli.output import Output
 from rrbackup.cli.tables import Table, plain_lines
 from rrbackup.config import load_config
+from rrbackup.effects.limited import Limits
 from rrbackup.effects.opening import Ask
 from rrbackup.events import OnEvent
 from rrbackup.pure.model import Problem
+from rrbackup.pure.sizes import parse_size
 
 
 @frozen
@@ -33,8 +35,17 @@ class Session:
         if not self.options.quiet:
             for warning in config.warnings():
                 self.output.warning(warning)
-        with open_repository(config, ask=self.asker()) as repository:
+        threads = self.options.threads or DEFAULT_THREADS
+        with open_repository(config, threads=threads, ask=self.asker(), limits=self._limits) as repository:
             yield repository
+
+    @property
+    def _limits(self) -> Limits:
+        upload, download = (
+            parse_size(rate) if rate is not None else None
+            for rate in (self.options.limit_upload, self.options.limit_download)
+        )
+        return Limits(upload, download)
 
     def asker(self, what: str = "Password") -> Ask | None:
         """Asks for a password on the terminal; None where there is none to ask on."""

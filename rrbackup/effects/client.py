@@ -16,12 +16,13 @@ from rrbackup.effects import keys
 from rrbackup.effects.control import Control
 from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.keys import PasswordChanged
+from rrbackup.effects.limited import UNLIMITED, LimitedContents, Limits
 from rrbackup.effects.local_state import LocalState
 from rrbackup.effects.opening import Ask, cost_of, find_password_of, names_of
 from rrbackup.effects.passwords import ENVIRONMENT
 from rrbackup.effects.renewing import RENEW_SECONDS
 from rrbackup.effects.runner import NoTransfer, Transfer, World
-from rrbackup.effects.store import Store
+from rrbackup.effects.store import ContentStore, Store
 from rrbackup.errors import ModeError, ObjectMissing, UsageError
 from rrbackup.pure import format1
 from rrbackup.pure.chain import old_objects, refers_to_encrypted
@@ -40,8 +41,11 @@ _OWN_HOST_NS = 15 * 60 * _SECOND
 class Client:
     """Used by one thread at a time."""
 
-    def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None = None) -> None:
+    def __init__(
+        self, config: Config, store: Store, threads: int, ask: Ask | None = None, limits: Limits = UNLIMITED
+    ) -> None:
         self.config = config
+        self._upload, self._download = limits.meters()
         salt = config.remote_password_salt_file
         self._can_ask = ask is not None
         self.keys = Keychain(store, salt, find_password_of(config, ask), cost_of(config))
@@ -64,6 +68,11 @@ class Client:
     @property
     def store(self) -> Store:
         return self.control.store
+
+    @property
+    def content_store(self) -> ContentStore:
+        """The store as far as contents are concerned, no faster than the limits."""
+        return LimitedContents(self.store, self._upload, self._download)
 
     @property
     def deletes(self) -> bool:

@@ -106,7 +106,7 @@ def _transfer(
     config = client.config
     coder = Coder(config.compress_level, client.keys.opened, config.chunk_size, secrets.token_bytes)
     return BackupTransfer(
-        client.store,
+        client.content_store,
         Source(config.base(), config.follow_symlinks),
         known,
         Options(coder, client.threads, config.s3.storage_class if config.s3 else None),

@@ -90,7 +90,7 @@ class ContentCheck:
 
     def _content_fault(self, ref: VersionRef, entry: Entry) -> Fault | None:
         try:
-            for data in content_of(self._client.store, self._client.keys, entry):
+            for data in content_of(self._client.content_store, self._client.keys, entry):
                 if self._stop.is_set():
                     raise _Stopped
                 self._emit(BytesMoved(entry.path, len(data)))

@@ -14,7 +14,7 @@ from threading import Lock
 from rrbackup.effects.coding import decoded
 from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.restore import FileWriter, Target
-from rrbackup.effects.store import Store
+from rrbackup.effects.store import ContentStore
 from rrbackup.errors import (
     DamagedObject,
     ObjectMissing,
@@ -53,7 +53,7 @@ _KINDS: dict[type[RRBackupError], ProblemKind] = {
 class Restorer:
     """Carries out plans below one target. `bytes_written` counts the content of the files that were finished."""
 
-    def __init__(self, store: Store, keys: Keychain, target: Target, on_event: OnEvent, threads: int) -> None:
+    def __init__(self, store: ContentStore, keys: Keychain, target: Target, on_event: OnEvent, threads: int) -> None:
         self._store = store
         self._keys = keys
         self._target = target
@@ -220,7 +220,7 @@ def by_object(entries: Iterable[Entry]) -> list[list[Entry]]:
     return list(groups.values())
 
 
-def content_of(store: Store, keys: Keychain, entry: Entry) -> Iterator[bytes]:
+def content_of(store: ContentStore, keys: Keychain, entry: Entry) -> Iterator[bytes]:
     """A file's content, checked against the entry's size and SHA-256 before the last bytes are given out.
 
     Raises DamagedObject, ObjectMissing, UnsupportedFormat, StoreUnavailable or WrongPassword.
@@ -247,13 +247,13 @@ def _not_the_content(entry: Entry) -> DamagedObject:
     )
 
 
-def _body(store: Store, keys: Keychain, entry: Entry) -> Iterator[bytes]:
+def _body(store: ContentStore, keys: Keychain, entry: Entry) -> Iterator[bytes]:
     if entry.object is None:
         return iter(())
     return decoded(entry, entry.object, _resumed(store, entry.object), keys)
 
 
-def _resumed(store: Store, ref: ObjectRef) -> Iterator[bytes]:
+def _resumed(store: ContentStore, ref: ObjectRef) -> Iterator[bytes]:
     """The body of an object; where the connection breaks off, reading goes on at that place."""
     position = 0
     for attempt in range(READ_TRIES):

@@ -7,7 +7,7 @@ from threading import Lock
 
 from attrs import frozen
 
-from rrbackup.effects.store import Condition, Store, Stored
+from rrbackup.effects.store import Condition, ContentStore, Stored
 from rrbackup.effects.store_rules import ALWAYS
 from rrbackup.errors import UsageError
 from rrbackup.pure import pacing
@@ -25,6 +25,11 @@ class Limits:
         for limit in (self.upload, self.download):
             if limit is not None and limit < 1:
                 raise UsageError(f"a limit of {limit} bytes per second lets nothing pass", hint="leave it out")
+
+    def meters(self) -> "tuple[Meter | None, Meter | None]":
+        """One for uploads, one for downloads."""
+        upload, download = (Meter(limit) if limit is not None else None for limit in (self.upload, self.download))
+        return upload, download
 
 
 class Meter:
@@ -55,10 +60,13 @@ class Meter:
             self._wait(delay)
 
 
+UNLIMITED = Limits()
+
+
 class LimitedContents:
     """Reads and writes contents like the store that it stands before, at the rate of its meters."""
 
-    def __init__(self, store: Store, upload: Meter | None, download: Meter | None) -> None:
+    def __init__(self, store: ContentStore, upload: Meter | None, download: Meter | None) -> None:
         self._store = store
         self._upload = upload
         self._download = download

@@ -70,23 +70,8 @@ class Fetched:
     body: bytes = field(repr=lambda b: f"<{len(b)} bytes>")
 
 
-class Store(Protocol):
-    """A versioned object store below one prefix."""
-
-    def describe(self) -> str:
-        """A short name for messages, such as `s3://bucket/prefix`; no secrets."""
-
-    def prepare(self) -> tuple[str, ...]:
-        """Make the store usable (create the folder, switch versioning on) and say in sentences what was done.
-
-        An existing bucket is required: `StoreMissing` otherwise. Nothing to do gives an empty tuple.
-        """
-
-    def head(self, key: str) -> ObjectInfo:
-        """The current version, without its content: one request."""
-
-    def get(self, key: str, version_id: VersionId | None = None) -> Fetched:
-        """One version (default: the current one) with its whole content: one request. For small objects."""
+class ContentStore(Protocol):
+    """What it takes to move contents."""
 
     def read(
         self, key: str, version_id: VersionId, start: int = 0, length: int | None = None
@@ -111,6 +96,25 @@ class Store(Protocol):
         condition was refused, which after a repeated request may be a false refusal, and `OutcomeUnknown` when
         the last answer was lost: in both cases the caller reads back. `metadata` is ASCII, at most 2 KB.
         """
+
+
+class Store(ContentStore, Protocol):
+    """A versioned object store below one prefix."""
+
+    def describe(self) -> str:
+        """A short name for messages, such as `s3://bucket/prefix`; no secrets."""
+
+    def prepare(self) -> tuple[str, ...]:
+        """Make the store usable (create the folder, switch versioning on) and say in sentences what was done.
+
+        An existing bucket is required: `StoreMissing` otherwise. Nothing to do gives an empty tuple.
+        """
+
+    def head(self, key: str) -> ObjectInfo:
+        """The current version, without its content: one request."""
+
+    def get(self, key: str, version_id: VersionId | None = None) -> Fetched:
+        """One version (default: the current one) with its whole content: one request. For small objects."""
 
     def list_versions(self, prefix: str) -> Iterator[ListedVersion]:
         """All versions and delete markers whose key begins with `prefix`, keys ascending by their UTF-8 bytes.

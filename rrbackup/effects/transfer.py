@@ -18,7 +18,7 @@ from rrbackup.effects.contents import Contents
 from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.reading import Clock, SourceReader, Whole, read_through, read_whole
 from rrbackup.effects.renewing import Lost
-from rrbackup.effects.store import Store, Stored
+from rrbackup.effects.store import ContentStore, Stored
 from rrbackup.effects.telling import OnReceipt, Telling
 from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.errors import BasePathMissing, SourceError, StoreError
@@ -64,7 +64,7 @@ class BackupTransfer:
 
     def __init__(
         self,
-        store: Store,
+        store: ContentStore,
         source: Source,
         known: Mapping[DedupKey, ObjectRef],
         options: Options,

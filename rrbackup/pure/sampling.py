@@ -17,12 +17,11 @@ from attrs import evolve, field, frozen
 
 from rrbackup.errors import UsageError
 from rrbackup.pure.model import VersionRef
+from rrbackup.pure.sizes import size_in
 
 KEY_BYTES = 16
 _HUNDRED_PERCENT = 100.0
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%", re.ASCII)
-_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([KMGTP]i?)?B", re.IGNORECASE | re.ASCII)
-_POWERS = "KMGTP"
 
 
 @frozen
@@ -48,19 +47,11 @@ def parse_amount(text: str) -> Amount:
     text = text.strip()
     if (found := _PERCENT.fullmatch(text)) and 0 < float(found[1]) <= _HUNDRED_PERCENT:
         return Amount(percent=float(found[1]))
-    if (found := _BYTES.fullmatch(text)) and (count := int(float(found[1]) * _unit(found[2]))) > 0:
+    if text[-1:] in ("B", "b") and (count := size_in(text)):
         return Amount(bytes=count)
     raise UsageError(
         f"{text!r} is no amount of data to read", hint="write a share such as 5%, or a size such as 2GB or 500MiB"
     )
-
-
-def _unit(prefix: str | None) -> int:
-    if not prefix:
-        return 1
-    power = _POWERS.index(prefix[0].upper()) + 1
-    unit = 1024 if len(prefix) > 1 else 1000
-    return int(unit**power)
 
 
 @frozen

@@ -9,6 +9,7 @@ from rrbackup.config import Config
 from rrbackup.effects.checkpoints import Asked, Reach, read_commit, read_reach
 from rrbackup.effects.client import Client
 from rrbackup.effects.head_repair import read_below
+from rrbackup.effects.limited import Limits
 from rrbackup.effects.local_files import LocalLock
 from rrbackup.effects.opening import Ask
 from rrbackup.effects.points_in_time import named_by
@@ -24,9 +25,9 @@ from rrbackup.pure.stretch import Stretch
 class Opened:
     """A repository as one client sees it, without its verbs."""
 
-    def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None) -> None:
+    def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None, limits: Limits) -> None:
         self.config = config
-        self._client = Client(config, store, threads, ask)
+        self._client = Client(config, store, threads, ask, limits)
         self._threads = threads
 
     def __enter__(self) -> Self:

@@ -1,13 +1,18 @@
 """Limits on how fast contents move, on a clock that only waiting moves."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rrbackup
 from rrbackup.effects.limited import LimitedContents, Limits, Meter
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.errors import UsageError
 from rrbackup.pure.pacing import Line, put_on
+from rrbackup.pure.sizes import parse_size
 
 
 class Clock:
@@ -64,3 +69,39 @@ def test_a_limit_that_lets_nothing_pass_is_refused(limit: int) -> None:
         Limits(upload=limit)
     with pytest.raises(UsageError):
         Limits(download=limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("17", 17), ("17B", 17), ("1KB", 1000), ("1.5 kib", 1536), ("2MiB", 2 << 20), (" 3GB ", 3_000_000_000)],
+)
+def test_sizes_as_people_write_them(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "B", "x", "-1", "1e3", "1 XB", "\u0661", "1KBB", "1.B"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no number of bytes"):
+        parse_size(text)
+
+
+def test_backups_and_downloads_keep_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[int] = []
+    monkeypatch.setattr(Meter, "take", lambda self, count: passed.append(count))
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "a").write_bytes(b"x" * 500)
+    settings = {
+        "base_path": str(tmp_path / "base"),
+        "local_manifest_file": str(tmp_path / "m"),
+        "local_lock_file": str(tmp_path / "l"),
+        "directory": {"path": str(tmp_path / "store")},
+    }
+    config = rrbackup.parse_config(json.dumps(settings), "test")
+    with rrbackup.open_repository(config, limits=Limits(upload=10_000, download=10_000)) as repository:
+        repository.backup()
+        assert sum(passed) == 500
+        repository.download("latest", tmp_path / "out")
+        assert sum(passed) == 1000
+    with rrbackup.open_repository(config) as repository:
+        repository.download("latest", tmp_path / "again")
+    assert sum(passed) == 1000

@@ -16,7 +16,7 @@ AccessDenied BackupPlan BackupResult BasePathEmpty BasePathMissing Busy BytesMov
 ClientAtWork CollectResult CommitStats Comparison ConditionFailed Config ConfigError Cost Counts CryptoSettings Damage
 DamageKind DamagedChain DamagedObject DamagedRecord Decision Detection Diagnosis Difference DifferenceKind
 DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event Explanation Extra FileDone Found Happening
-HeadDeleted HeadRef HeadRepaired HealResult Listing LocalLockHeld LocalStateError Lost ManifestState Mode ModeError
+HeadDeleted HeadRef HeadRepaired HealResult Limits Listing LocalLockHeld LocalStateError Lost ManifestState Mode ModeError
 NoSuchPath NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OldClientWrote OnEvent OutcomeUnknown Overwrite
 Owner PasswordChanged PasswordMissing PathEvent PathHistory PathText PipelineRule PipelineStats PlanMade Planned
 Problem ProblemFound ProblemKind Published RRBackupError Reason Repository RepositoryError RepositoryStats RestoreAct

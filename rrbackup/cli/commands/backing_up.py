@@ -3,6 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.options import LIMIT_UPLOAD, THREADS
 from rrbackup.cli.program import TAKE_OVER, UPGRADE, program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -71,6 +72,8 @@ def init(
     help="Also store files again that have not changed, where file_pipeline now asks for more than they are stored "
     "with.",
 )
+@THREADS
+@LIMIT_UPLOAD
 @_ALLOW_EMPTY
 @TAKE_OVER
 @UPGRADE

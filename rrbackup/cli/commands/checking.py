@@ -3,6 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.options import LIMIT_DOWNLOAD, THREADS
 from rrbackup.cli.program import TAKE_OVER, UPGRADE, program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -28,6 +29,8 @@ _READ_DATA = click.option(
 )
 @click.argument("version", required=False)
 @_READ_DATA
+@THREADS
+@LIMIT_DOWNLOAD
 @click.pass_context
 def verify(context: click.Context, version: str | None, read_data: str | None) -> ExitCode:
     """Check that everything is there that was committed.
@@ -49,6 +52,8 @@ def verify(context: click.Context, version: str | None, read_data: str | None) -
     ),
 )
 @_READ_DATA
+@THREADS
+@LIMIT_DOWNLOAD
 @TAKE_OVER
 @UPGRADE
 @click.pass_context

@@ -3,6 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.options import LIMIT_DOWNLOAD, THREADS
 from rrbackup.cli.program import program, session_of
 from rrbackup.cli.teaching import examples
 from rrbackup.cli.times import AT, VersionCommand
@@ -38,6 +39,8 @@ _OVERWRITE = ("always", "if-changed", "never")
 )
 @click.option("--delete", is_flag=True, help="Remove from TARGET what the version does not have.")
 @click.option("--owner/--no-owner", default=None, help="Give back owners; if not said, only root does.")
+@THREADS
+@LIMIT_DOWNLOAD
 @click.option("--dry-run", is_flag=True, help="Only show what would be done, and what it costs.")
 @click.pass_context
 def download(
