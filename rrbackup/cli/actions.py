@@ -37,7 +37,8 @@ def backup(session: Session, *, allow_empty: bool, reprocess: bool, take_over: b
 def plan_backup(session: Session, *, allow_empty: bool, reprocess: bool) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
         plan = repository.plan_backup(allow_empty=allow_empty, reprocess=reprocess, on_event=listen)
-    session.listing(documents.plan(plan), human.plan_lines(plan))
+        traffic, cost = repository.backup_traffic(plan), repository.backup_cost(plan)
+    session.listing(documents.plan(plan, traffic, cost), human.plan_lines(plan, traffic, cost))
     return session.ending(plan.problems, _KEPT)
 
 

@@ -17,7 +17,7 @@ from rrbackup.pure import prices
 from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, ObjectRef, Problem, VersionId
 from rrbackup.pure.plan import BackupPlan
-from rrbackup.pure.prices import Cost
+from rrbackup.pure.prices import Cost, Traffic
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
 from rrbackup.pure.restore_plan import RestorePlan
 from rrbackup.pure.soundness import Lost, Unsound
@@ -127,7 +127,7 @@ def backup(result: BackupResult) -> Document:
     }
 
 
-def plan(made: BackupPlan) -> Document:
+def plan(made: BackupPlan, traffic: Traffic, cost: Cost | None) -> Document:
     candidates = ({"path": c.path, "size": c.size, "reason": c.reason} for c in made.candidates)
     planned = ({"path": p.change.entry.path, "status": p.change.status, "reason": p.reason} for p in made.planned)
     return {
@@ -135,6 +135,8 @@ def plan(made: BackupPlan) -> Document:
         "candidates": Rows(candidates),
         "changes": Rows(planned),
         "unchanged": made.unchanged,
+        "requests": traffic.requests,
+        **({} if cost is None else {"cost": cost_document(cost)}),
         "problems": _problems(made.problems),
     }
 

@@ -7,13 +7,14 @@ cut by columns. Nothing here depends on a terminal.
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from rrbackup.cli.texts import counted, human_bytes, local_time, mode_text
+from rrbackup.cli.texts import PRICE_LIST, counted, dollars, human_bytes, local_time, mode_text
 from rrbackup.config import S3Settings
 from rrbackup.effects.head_repair import HeadRepaired, ManifestState
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
+from rrbackup.pure.prices import Cost, Traffic
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, Version
 from rrbackup.pure.soundness import Lost
 
@@ -91,11 +92,13 @@ def object_line(ref: ObjectRef) -> str:
 # --- a plan ------------------------------------------------------------------------------------------------
 
 
-def plan_lines(plan: BackupPlan) -> Iterator[str]:
-    """What would be done to each path, and why; then the sum."""
+def plan_lines(plan: BackupPlan, traffic: Traffic, cost: Cost | None) -> Iterator[str]:
+    """What would be done to each path, and why; then the sum, and what it would cost."""
     yield from map(_candidate_line, plan.candidates)
     yield from map(_planned_line, plan.planned)
     yield _plan_sum(plan)
+    if cost is not None and not plan.empty:
+        yield f"requests: at most {traffic.requests}, which cost {dollars(cost.requests)} {PRICE_LIST}"
 
 
 def _candidate_line(candidate: Candidate) -> str:

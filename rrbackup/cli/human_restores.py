@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from rrbackup.cli.texts import counted, human_bytes
-from rrbackup.pure import prices
+from rrbackup.cli.texts import PRICE_LIST, counted, dollars, human_bytes
 from rrbackup.pure.prices import Cost
 from rrbackup.pure.report import DownloadResult
 from rrbackup.pure.restore_plan import RestoreAct, RestorePlan, RestoreStep
@@ -34,16 +33,7 @@ def restore_plan_lines(plan: RestorePlan, cost: Cost | None, *, verbose: bool) -
 def cost_lines(cost: Cost) -> Iterator[str]:
     """What something costs, and by which price list."""
     yield f"cost:      {dollars(cost.requests)} for requests, {dollars(cost.transfer)} more if it leaves Amazon"
-    yield f"           (list price of Amazon S3, {prices.PLACE}, {prices.AS_OF}, without free tier)"
-
-
-def dollars(nano: int) -> str:
-    """With as many digits as it takes to show something, rounded up: `$0.0004`."""
-    for digits in (2, 4, 6):
-        unit = prices.NANO // 10**digits
-        if nano >= unit or nano == 0 or digits == 6:
-            break
-    return f"${-(-nano // unit) / 10**digits:.{digits}f}"
+    yield f"           {PRICE_LIST}"
 
 
 def _step_line(step: RestoreStep) -> str:

@@ -8,6 +8,8 @@ import re
 import stat
 from datetime import UTC, datetime, tzinfo
 
+from rrbackup.pure import prices
+
 _NS = 1_000_000_000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -56,3 +58,15 @@ def _moment(time_ns: int, zone: tzinfo | None) -> datetime | None:
 def mode_text(kind: int, mode: int) -> str:
     """The way `ls -l` shows it; `kind` is one of the `stat.S_IF…` constants."""
     return stat.filemode(kind | stat.S_IMODE(mode))
+
+
+PRICE_LIST = f"(list price of Amazon S3, {prices.PLACE}, {prices.AS_OF}, without free tier)"
+
+
+def dollars(nano: int) -> str:
+    """With as many digits as it takes to show something, rounded up: `$0.0004`."""
+    for digits in (2, 4, 6):
+        unit = prices.NANO // 10**digits
+        if nano >= unit or nano == 0 or digits == 6:
+            break
+    return f"${-(-nano // unit) / 10**digits:.{digits}f}"

@@ -11,6 +11,7 @@ from rrbackup.events import Notice, OnEvent, ignore_event
 from rrbackup.pure.model import VersionRef
 from rrbackup.pure.names import is_file_key
 from rrbackup.pure.plan import BackupPlan
+from rrbackup.pure.prices import Cost, Traffic, cost_of
 from rrbackup.pure.report import BackupResult, CollectResult, backup_result
 from rrbackup.verbs.opened import Opened
 
@@ -56,6 +57,15 @@ class Backups(Opened):
         head = settling.observe_head(client)
         manifest = planning.manifest_at(client, head, on_event)
         return planning.plan_backup(client, manifest, Wanted(allow_empty, reprocess), on_event)
+
+    def backup_traffic(self, plan: BackupPlan) -> Traffic:
+        """The requests that running the plan takes at most: what turns out to be known already is not sent."""
+        return planning.traffic_of(plan)
+
+    def backup_cost(self, plan: BackupPlan) -> Cost | None:
+        """What they cost at Amazon's list price; None where the store is no S3. Uploading itself is free."""
+        s3 = self.config.s3
+        return cost_of(self.backup_traffic(plan), s3.storage_class) if s3 is not None else None
 
     def backup(
         self,

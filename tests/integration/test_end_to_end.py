@@ -119,6 +119,27 @@ def test_requests_after_init(make_bench: MakeBench, store: Store, monkeypatch: p
         assert requests() <= 3
 
 
+def test_a_plan_tells_how_many_requests_it_takes(
+    make_bench: MakeBench, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(store)
+    small_distinct_files(bench.base, 10)
+    bench.open().prepare()
+    bench.backup()
+    new = {f"new{number}": b"new %d" % number for number in range(15)}
+    write(bench.base, {**new, "in parts": random.Random(2).randbytes(17 << 20)})
+    repository = bench.open()
+    told = repository.backup_traffic(repository.plan_backup())
+    with counted(store, monkeypatch) as requests:
+        assert repository.backup().counts.new == 16
+        looked_at_again, in_one_call = 10, 0 if isinstance(store, S3Store) else 4
+        assert requests() == told.requests - looked_at_again - in_one_call
+    nothing = repository.backup_traffic(repository.plan_backup())
+    with counted(store, monkeypatch) as requests:
+        assert repository.backup().version_id is None
+        assert requests() == nothing.requests
+
+
 def test_requests_without_init(make_bench: MakeBench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = make_bench(store)
     small_distinct_files(bench.base, 25)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rrbackup.cli.human_restores import dollars
+from rrbackup.cli.texts import dollars
 from rrbackup.pure.prices import NANO, Cost, Traffic, cost_of
 
 
