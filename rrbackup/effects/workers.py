@@ -4,8 +4,9 @@ The rule: an error waits for those that are at work already, because what they s
 (any exception that is no `Exception`) waits for nobody, because a request may take minutes to give up.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from operator import itemgetter
 from threading import Event as Flag
@@ -58,3 +59,17 @@ def side_by_side(pool: ThreadPoolExecutor, threads: int, work: Callable[[T], R],
     finally:
         ended.set()
     return [result for _, result in sorted(results, key=itemgetter(0))]
+
+
+def in_order(pool: ThreadPoolExecutor, threads: int, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """The results as they come, in the order of the items: for who must know up to where all is done.
+
+    As many items are under way as there are threads, and as many again are ready, of however many.
+    """
+    pending: deque[Future[R]] = deque()
+    for item in items:
+        pending.append(pool.submit(work, item))
+        if len(pending) >= 2 * threads:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
