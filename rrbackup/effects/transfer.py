@@ -75,7 +75,7 @@ class BackupTransfer:
         self._source = source
         self._contents = Contents(known)
         self._options = options
-        self._telling = Telling(on_receipt, on_event)
+        self._telling = Telling(on_event, on_receipt)
         self._stop = Flag()
         self._lost: Lost = lambda *, look=False: False
         self._repeated_sizes: frozenset[int] = frozenset()

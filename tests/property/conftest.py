@@ -36,7 +36,7 @@ class OneByOne:
 def _one_by_one() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (history, key_listing, keychain, references, survey):
-            patch.setattr(module, "ThreadPoolExecutor", OneByOne)
+            patch.setattr(module, "workers", OneByOne)
         for decoder in (format2.decode_diff, format2.decode_claim):
             patch.setattr(format2, decoder.__name__, lru_cache(10_000)(decoder))
         yield
