@@ -345,7 +345,7 @@ def test_nothing_is_begun_in_a_target_that_was_left(root: Path) -> None:
         for _ in range(20):  # one of them gets the number that the target's folder had
             others.callback(os.close, os.open(root.parent / "outside", os.O_RDONLY))
         with pytest.raises(SourceError, match="/late"):
-            put(target, "/late")
+            target.directory(PathText("/late"))
 
 
 def test_threads_share_a_target(root: Path, target: Target) -> None:
