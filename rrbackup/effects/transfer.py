@@ -199,8 +199,11 @@ class BackupTransfer:
         encoded = self._options.coder.stream(words, reader.chunks(), reader.size, candidate.key)
         try:
             ref = self._put(candidate, encoded, labels, attempts)
-        except WrongSize:
-            return None
+        except BaseException as error:
+            attempts.doubtful = True  # something of it may be left unfinished
+            if isinstance(error, WrongSize):
+                return None
+            raise
         content = reader.content
         self._note(content, ref)
         if not last and not (reader.stable and self._worth_it(encoded, content, attempts)):
