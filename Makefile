@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export RRBACKUP_REQUIRE := seaweedfs,moto
+# without compiled modules every process that a test starts would compile them again
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 .PHONY: setup demo test lint types unit test-deep mutants bench format clean

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Store
-from tests import servers
+from tests import quicker, servers
 from tests.servers import S3Server
 from tests.worlds import KINDS, SERVED, DirectoryWorld, MemoryWorld, World, s3_worlds
 
@@ -43,6 +43,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not _is_worker(config) and (shared := os.environ.pop(_SHARED, None)):
         servers.end_shared(Path(shared))
+
+
+def pytest_collection_finish() -> None:
+    quicker.leave_out_what_stays()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _done_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        quicker.once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """One write to a directory store: begin, fill, publish; or discard.
 
 The temporary file lies in the key's own folder, so that it keeps that folder from being removed and tells, if the
-writer dies, which key it was for. The lock is held while folders are made and while the version appears, never
-while the body is written.
+writer dies, which key it was for. The lock on the store is held while folders are made and while the version appears,
+never while the body is written. The writer has a lock on its temporary file, too, which ends with its process: whoever
+writes the same key next removes what nobody has locked.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -24,20 +26,24 @@ from rrbackup.pure.model import VersionId
 
 @frozen
 class Upload:
-    """`key` is the full key, prefix included."""
+    """`key` is the full key, prefix included. `handle` holds the lock on the temporary file."""
 
     volume: Volume
     key: str
     folder: bytes
     temporary: bytes
+    handle: int
 
     @classmethod
     def begin(cls, volume: Volume, key: str) -> "Upload":
         with translated(f"begin writing {key}"), locked(volume.root):
             folder = volume.make_folder(key)
+            for upload_id in look(folder).uploads:
+                _remove_if_dead(os.path.join(folder, b"%t" + upload_id.encode()))
             temporary = os.path.join(folder, b"%t" + secrets.token_hex(8).encode())
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        return cls(volume, key, folder, temporary)
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        return cls(volume, key, folder, temporary, handle)
 
     def fill(self, body: bytes | Iterable[bytes], metadata: Mapping[str, str]) -> int:
         """Write and sync the content; its size in bytes. What the body raises goes through as it is."""
@@ -65,6 +71,7 @@ class Upload:
                 os.rename(self.temporary + b"m", os.path.join(self.folder, metadata_file(new.version_id)))
             os.rename(self.temporary, os.path.join(self.folder, new.file))
             sync_folder(self.folder)
+        self._let_go()
         return Stored(new.version_id, new.etag, size)
 
     def discard(self) -> None:
@@ -72,6 +79,11 @@ class Upload:
         with suppress(OSError), locked(self.volume.root):
             remove_upload(self.temporary)
             prune(self.volume.root, self.folder)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with suppress(OSError):  # everything that matters is on the disk by now
+            os.close(self.handle)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -84,6 +96,19 @@ class Upload:
             ) from None
         except OSError as error:
             raise meaning(error, f"write {self.key}") from error
+
+
+def _remove_if_dead(temporary: bytes) -> None:
+    """Call it under the lock on the store, so that nobody is between making a temporary file and locking it."""
+    with suppress(FileNotFoundError, PermissionError):  # given up meanwhile; or another user's
+        handle = os.open(temporary, os.O_WRONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_upload(temporary)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(handle)
 
 
 def next_held(held: tuple[Held, ...], marker: bool) -> Held:

@@ -6,7 +6,6 @@ object share its one request.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from threading import Lock
@@ -15,6 +14,8 @@ from rrbackup.effects.coding import decoded
 from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.restore import FileWriter, Target
 from rrbackup.effects.store import ContentStore
+from rrbackup.effects.telling import Telling
+from rrbackup.effects.workers import workers
 from rrbackup.errors import (
     DamagedObject,
     ObjectMissing,
@@ -23,7 +24,7 @@ from rrbackup.errors import (
     StoreUnavailable,
     UnsupportedFormat,
 )
-from rrbackup.events import BytesMoved, Event, FileDone, OnEvent, ProblemFound
+from rrbackup.events import BytesMoved, FileDone, OnEvent, ProblemFound
 from rrbackup.pure.giving import Gives
 from rrbackup.pure.model import (
     NOT_RECORDED,
@@ -57,7 +58,7 @@ class Restorer:
         self._store = store
         self._keys = keys
         self._target = target
-        self._on_event = on_event
+        self._telling = Telling(on_event)
         self._threads = threads
         self._lock = Lock()
         self._problems: list[Problem] = []
@@ -117,13 +118,15 @@ class Restorer:
         return not done or linked == [True]
 
     def _restore_files(self, entries: Sequence[Entry]) -> None:
-        with ThreadPoolExecutor(self._threads) as pool:
+        """An interruption waits for nobody: the target gives up what is under way, and nobody is told of it."""
+        with workers(self._threads) as pool:
             try:
                 for _ in pool.map(self._restore_group, by_object(entries)):
                     pass
-            except BaseException:
+            except BaseException as error:
                 self._stopped = True
-                pool.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):
+                    self._telling.end()
                 raise
 
     def _restore_group(self, group: Sequence[Entry]) -> None:
@@ -161,7 +164,7 @@ class Restorer:
                 if not copy.failed:
                     copy.failed = not self._guarded(copy.entry.path, partial(copy.writer.write, data))
             written += len(data)
-            self._emit(BytesMoved(first.path, len(data)))
+            self._telling.event(BytesMoved(first.path, len(data)))
         for copy in copies:
             if not copy.failed and self._guarded(copy.entry.path, copy.commit):
                 self._finished(copy.entry, written)
@@ -171,7 +174,7 @@ class Restorer:
     def _finished(self, entry: Entry, size: int) -> None:
         with self._lock:
             self.bytes_written += size
-        self._emit(FileDone(entry.path, size, uploaded=False))
+        self._telling.event(FileDone(entry.path, size, uploaded=False))
 
     # --- problems ----------------------------------------------------------------------------------------------
 
@@ -192,11 +195,7 @@ class Restorer:
         problem = Problem(path, _KINDS[type(error)], error.message)
         with self._lock:
             self._problems.append(problem)
-        self._emit(ProblemFound(problem))
-
-    def _emit(self, event: Event) -> None:
-        with self._lock:
-            self._on_event(event)
+        self._telling.event(ProblemFound(problem))
 
 
 class _Copy:

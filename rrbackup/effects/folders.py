@@ -4,6 +4,7 @@ The rule decided here: no path is ever handed to the system, only single names, 
 how a name is entered (through a link, never through a link, made if missing) is decided for each one.
 """
 
+import errno
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ class Folders:
         self._enter = how
         self._open: OrderedDict[bytes, int] = OrderedDict()
         self._lock = Lock()
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -51,12 +53,17 @@ class Folders:
         self.close()
 
     def close(self) -> None:
-        for fd in (self._root_fd, *self._open.values()):
-            os.close(fd)
+        """After this `open` fails: the numbers of its descriptors may belong to others."""
+        with self._lock:
+            self._closed = True
+            for fd in (self._root_fd, *self._open.values()):
+                os.close(fd)
 
     def open(self, folder: bytes) -> int:
         """A descriptor for the caller to close; `folder` is relative to the root, empty for the root itself."""
         with self._lock:
+            if self._closed:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             # A copy, because another thread may push the kept one out.
             return os.dup(self._reach(folder))
 

@@ -5,13 +5,12 @@ they are read all at once, in the store's order; the first diff of format 2 on t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from rrbackup.effects.ahead import Ahead
 from rrbackup.effects.references import read_references
 from rrbackup.effects.store import Fetched, Store, list_exact
 from rrbackup.effects.survey import Reading, Survey, pointing_to_repair, survey
-from rrbackup.effects.workers import FETCH_THREADS
+from rrbackup.effects.workers import FETCH_THREADS, workers
 from rrbackup.errors import DamagedChain, DamagedObject, HeadDeleted, ObjectMissing
 from rrbackup.pure import chain, format1, format2
 from rrbackup.pure.format1 import FoundDiff
@@ -156,7 +155,7 @@ class History:
         return fetch
 
     def _fetch_all(self, version_ids: Sequence[VersionId]) -> list[Fetched]:
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        with workers(FETCH_THREADS) as pool:
             return list(pool.map(self._fetch, version_ids))
 
     def _check_plain(self, head: Link, known: HeadRef | None) -> None:
@@ -247,7 +246,7 @@ class History:
 
     def _prefetch(self, count: int) -> Iterable[Fetched]:
         """The `count` versions below the current one; which of them form the chain is for others to say."""
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        with workers(FETCH_THREADS) as pool:
             yield from pool.map(self._fetch, self._listed(count + 1)[1:])
 
     def _old_chain(self, newest: VersionId, fetched: Mapping[VersionId, Fetched]) -> dict[VersionId, Link]:
@@ -262,7 +261,7 @@ class History:
                 hint="run again: somebody may have written or deleted it meanwhile",
             )
         below = listed[listed.index(newest) :]
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        with workers(FETCH_THREADS) as pool:
             found = list(pool.map(lambda version_id: fetched.get(version_id) or self._fetch(version_id), below))
         format1.check_formats([(fetched.info.version_id, _format_of(fetched)) for fetched in found])
         old = [self._old(fetched) for fetched in found if _format_of(fetched) == format1.FORMAT]

@@ -7,12 +7,11 @@ server (docs/decisions.md, "Listings").
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 
 from rrbackup.effects.store import Store, list_exact
 from rrbackup.effects.store_rules import PAGE
-from rrbackup.effects.workers import FETCH_THREADS
+from rrbackup.effects.workers import FETCH_THREADS, workers
 from rrbackup.pure.model import ListedVersion
 
 WORTH_A_WALK = 2
@@ -24,7 +23,7 @@ def versions_of(store: Store, keys: Iterable[str]) -> tuple[ListedVersion, ...]:
     wanted = frozenset(keys)
     found, complete = _walked(store, wanted)
     unseen = [] if complete else sorted(wanted.difference(version.key for version in found))
-    with ThreadPoolExecutor(FETCH_THREADS) as pool:
+    with workers(FETCH_THREADS) as pool:
         for versions in pool.map(lambda key: list(list_exact(store, key)), unseen):
             found.extend(versions)
     return tuple(found)

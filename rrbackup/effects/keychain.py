@@ -7,13 +7,13 @@ object when the repository was continued.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import RLock
 
 from rrbackup.effects import keys
 from rrbackup.effects.keys import Derive, derive
 from rrbackup.effects.store import Store, list_exact
+from rrbackup.effects.workers import workers
 from rrbackup.errors import (
     DamagedObject,
     ObjectMissing,
@@ -231,7 +231,7 @@ class Keychain:
             raise failures[0]
 
     def _encrypted_old(self, refs: Sequence[ObjectRef]) -> Iterator[ObjectRef]:
-        with ThreadPoolExecutor(_LOOKS) as pool:
+        with workers(_LOOKS) as pool:
             for start in range(0, len(refs), _LOOKS):
                 batch = refs[start : start + _LOOKS]
                 found = list(pool.map(self._is_encrypted_old, batch))

@@ -123,12 +123,16 @@ class MemoryClient:
     def _multipart(
         self, key: str, first: Piece, rest: Iterator[Piece], condition: Condition, metadata: Mapping[str, str]
     ) -> Stored:
-        upload_id = self._request("create_upload", key, lambda: self._world.create_upload(self._prefix + key))
+        def create() -> str:
+            return self._world.create_upload(self._prefix + key)
+
+        upload_id, attempts = self._request("create_upload", key, lambda: (create(), 1), again=lambda: (create(), 2))
         try:
             self._send_parts(key, upload_id, first, rest)
-            return self._write(
+            stored = self._write(
                 "complete_upload", key, lambda: self._world.complete_upload(upload_id, condition, metadata)
             )
+            return evolve(stored, attempts=max(attempts, stored.attempts))
         except BaseException:
             if not self.crashed:
                 with suppress(StoreError):

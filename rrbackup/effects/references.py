@@ -6,14 +6,13 @@ counts.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from attrs import frozen
 
 from rrbackup.effects.store import Fetched
 from rrbackup.effects.survey import Reading
-from rrbackup.effects.workers import FETCH_THREADS
+from rrbackup.effects.workers import FETCH_THREADS, workers
 from rrbackup.errors import DamagedChain, DamagedObject, RRBackupError, WrongPassword
 from rrbackup.pure.format1_object import is_format1
 from rrbackup.pure.manifest import referred_by
@@ -38,7 +37,7 @@ def read_references(
     set_aside: Callable[[], frozenset[VersionId]],
 ) -> frozenset[VersionRef]:
     """`set_aside` says what the sound chain has set aside; it is asked only where something cannot be read."""
-    with ThreadPoolExecutor(FETCH_THREADS) as pool:
+    with workers(FETCH_THREADS) as pool:
         seen = list(pool.map(lambda version_id: _look(fetch(version_id), reading), newest_first))
     faults = _faults(seen)
     if faults:

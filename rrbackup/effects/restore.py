@@ -2,8 +2,9 @@
 
 The rule decided here: every step is taken relative to the descriptor of a folder below the target, one name at a
 time and never through a link, so no manifest, however hostile, and no link in the target leads out of it. What
-stands under a file's name is replaced in one step (rename), and only once the file is complete. Permissions that were
-not recorded are those of any new file. Blocks of zeros of a file that had holes become holes.
+stands under a file's name is replaced in one step (rename), and only once the file is complete. Whoever leaves the
+target while others still write leaves no unfinished file behind. Permissions that were not recorded are those of any
+new file. Blocks of zeros of a file that had holes become holes.
 """
 
 import errno
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -45,7 +47,8 @@ _IN_THE_WAY = {
 
 
 class FileWriter:
-    """A file under a temporary name, which `commit` gives its own. Not to be shared between threads."""
+    """A file under a temporary name, which `commit` gives its own. Not to be shared between threads, but any may
+    `remove` it."""
 
     def __init__(self, folder_fd: int, name: bytes, path: PathText, permissions: int, sparse: bool = False) -> None:
         self._folder_fd = folder_fd
@@ -98,6 +101,10 @@ class FileWriter:
             return
         with suppress(OSError):
             self._file.close()
+        self.remove()
+
+    def remove(self) -> None:
+        """Take the temporary name away: what is written from now on goes nowhere, and `commit` fails."""
         _remove(self._folder_fd, self._temporary)
 
 
@@ -110,6 +117,9 @@ class Target:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = Lock()
+        self._left = False
+        self._under_way: set[FileWriter] = set()
 
     def __enter__(self) -> Self:
         try:
@@ -123,6 +133,10 @@ class Target:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._folders.close()
+        with self._lock:
+            self._left = True
+            for writer in self._under_way:
+                writer.remove()
 
     @contextmanager
     def file(self, path: PathText, mode: int = 0, *, sparse: bool = False) -> Iterator[FileWriter]:
@@ -132,11 +146,20 @@ class Target:
         """
         with self._parent(path) as (folder_fd, name):
             permissions = _OF_NEW_FILES if mode == NOT_RECORDED else _PRIVATE
-            writer = FileWriter(folder_fd, name, path, permissions, sparse)
+            writer = self._begun(FileWriter(folder_fd, name, path, permissions, sparse))
             try:
                 yield writer
             finally:
+                with self._lock:
+                    self._under_way.remove(writer)
                 writer.close()
+
+    def _begun(self, writer: FileWriter) -> FileWriter:
+        with self._lock:
+            self._under_way.add(writer)
+            if self._left:
+                writer.remove()
+        return writer
 
     def directory(self, path: PathText) -> None:
         """Make a folder, with those above it; one that exists is left alone."""

@@ -13,6 +13,7 @@ from rrbackup.pure.model import ListedVersion, VersionId
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
         CompleteMultipartUploadOutputTypeDef,
+        CreateMultipartUploadOutputTypeDef,
         DeleteMarkerEntryTypeDef,
         GetObjectOutputTypeDef,
         HeadObjectOutputTypeDef,
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
         PutObjectOutputTypeDef,
         ResponseMetadataTypeDef,
     )
+
+    _Write = PutObjectOutputTypeDef | CompleteMultipartUploadOutputTypeDef | CreateMultipartUploadOutputTypeDef
 
 _S = 1_000_000_000
 
@@ -55,8 +58,12 @@ def info(answer: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef", place: str)
 
 
 def stored(answer: "PutObjectOutputTypeDef | CompleteMultipartUploadOutputTypeDef", place: str, size: int) -> Stored:
-    retries = int(answer["ResponseMetadata"].get("RetryAttempts", 0))
-    return Stored(version_of(answer, place), answer["ETag"], size, attempts=retries + 1)
+    return Stored(version_of(answer, place), answer["ETag"], size, attempts(answer))
+
+
+def attempts(answer: "_Write") -> int:
+    """How often the request was sent."""
+    return int(answer["ResponseMetadata"].get("RetryAttempts", 0)) + 1
 
 
 def rows(page: "ListObjectVersionsOutputTypeDef", prefix: str) -> Iterator[ListedVersion]:

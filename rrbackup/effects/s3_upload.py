@@ -72,18 +72,20 @@ class Upload:
         return s3_answers.stored(answer, asked.place, len(data))
 
     def _in_parts(self, parts: Iterable[Piece]) -> Stored:
-        upload_id = self._create()
+        upload_id, attempts = self._create()
         try:
             sent = [self._send_part(upload_id, number, piece) for number, piece in enumerate(parts, start=1)]
-            return self._complete(upload_id, sent)
+            stored = self._complete(upload_id, sent)
+            return evolve(stored, attempts=max(attempts, stored.attempts))
         except BaseException:
             self._abort(upload_id)
             raise
 
-    def _create(self) -> str:
+    def _create(self) -> tuple[str, int]:
+        """The upload and how often it was asked for: a beginning whose answer was lost has left one more."""
         with translated(self._preparing("begin the upload of")):
             answer = self.clients.patient.create_multipart_upload(Bucket=self.bucket, Key=self.key, **self._properties)
-        return answer["UploadId"]
+        return answer["UploadId"], s3_answers.attempts(answer)
 
     def _send_part(self, upload_id: str, number: int, piece: Piece) -> _SentPart:
         with translated(self._preparing(f"upload part {number} of")):

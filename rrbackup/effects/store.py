@@ -44,7 +44,8 @@ Condition = Always | IfAbsent | IfMatch
 
 @frozen
 class Stored:
-    """The answer to a write. `attempts` counts the requests sent; over 1, an unknown twin version may exist."""
+    """The answer to a write. `attempts` counts the requests sent; over 1, an unknown twin version
+    or unfinished upload may exist."""
 
     version_id: VersionId
     etag: str

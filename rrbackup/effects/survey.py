@@ -6,14 +6,13 @@ were never keys, counts as forged; but if nothing else is sound either, what is 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
 from attrs import frozen
 
 from rrbackup.effects.store import Fetched, ObjectInfo, Store, list_exact
-from rrbackup.effects.workers import FETCH_THREADS
+from rrbackup.effects.workers import FETCH_THREADS, workers
 from rrbackup.errors import (
     DamagedChain,
     DamagedObject,
@@ -158,7 +157,7 @@ def _current(store: Store, name: str) -> ObjectInfo | None:
 
 
 def _fetched(store: Store, name: str, listed: Iterable[VersionId]) -> dict[VersionId, Fetched]:
-    with ThreadPoolExecutor(FETCH_THREADS) as pool:
+    with workers(FETCH_THREADS) as pool:
         return {found.info.version_id: found for found in pool.map(partial(store.get, name), listed)}
 
 

@@ -1,4 +1,4 @@
-"""What the threads of an upload have to tell, passed on by one thread at a time, until nobody listens any more."""
+"""What threads that move files have to tell, passed on by one thread at a time, until nobody listens any more."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -11,12 +11,12 @@ OnReceipt = Callable[[Content, ObjectRef], None]
 
 
 class Telling:
-    """Between the threads that send files and those who want to know: the journal, and whoever watches.
+    """Between the threads that move files and those who want to know: whoever watches, and for uploads the journal.
 
     Once `end` has returned, `receipt` does not touch the journal any more: others may have opened it.
     """
 
-    def __init__(self, on_receipt: OnReceipt, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent, on_receipt: OnReceipt = lambda content, ref: None) -> None:
         self._on_receipt = on_receipt
         self._on_event = on_event
         self._receipt_lock = Lock()

@@ -75,7 +75,7 @@ class BackupTransfer:
         self._source = source
         self._contents = Contents(known)
         self._options = options
-        self._telling = Telling(on_receipt, on_event)
+        self._telling = Telling(on_event, on_receipt)
         self._stop = Flag()
         self._lost: Lost = lambda *, look=False: False
         self._repeated_sizes: frozenset[int] = frozenset()
@@ -199,8 +199,11 @@ class BackupTransfer:
         encoded = self._options.coder.stream(words, reader.chunks(), reader.size, candidate.key)
         try:
             ref = self._put(candidate, encoded, labels, attempts)
-        except WrongSize:
-            return None
+        except BaseException as error:
+            attempts.doubtful = True  # something of it may be left unfinished
+            if isinstance(error, WrongSize):
+                return None
+            raise
         content = reader.content
         self._note(content, ref)
         if not last and not (reader.stable and self._worth_it(encoded, content, attempts)):

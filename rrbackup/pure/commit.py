@@ -337,8 +337,8 @@ def _unwanted(job: Job, results: tuple[FileResult, ...], ending: Ending) -> tupl
 
 
 def _search(job: Job, results: tuple[FileResult, ...], ending: Ending) -> Sweep:
-    """Look for versions without receipt under the keys whose request was repeated."""
+    """Look for versions without receipt, and for unfinished uploads, under the keys whose request was repeated."""
     doubtful = {result.path for result in results if result.doubtful}
     keys = keys_of(tuple(c for c in job.plan.candidates if c.path in doubtful))
     kept = frozenset(_sent(results)) if ending.link else frozenset()
-    return Sweep(job.who.transaction, keys, job.deletes, spare=kept, abort=False)
+    return Sweep(job.who.transaction, keys, job.deletes, spare=kept)

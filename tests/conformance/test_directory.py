@@ -1,6 +1,7 @@
 """The directory store on disk: what lies where, what a crash leaves, what a full disk or a bad folder does."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from rrbackup.effects.directory import DirectoryStore
+from rrbackup.effects.directory_marker import open_volume
+from rrbackup.effects.directory_upload import Upload
 from rrbackup.effects.store import IfMatch
+from rrbackup.effects.store_rules import ALWAYS
 from rrbackup.errors import ObjectMissing, StoreUnavailable, UnsupportedFormat, UsageError
 from rrbackup.pure.model import VersionId, VersionRef
 
@@ -193,6 +197,34 @@ def test_writing_and_deleting_side_by_side_loses_no_version(directory: Directory
     with ThreadPoolExecutor(2) as pool:
         kept = list(pool.map(work, range(2)))
     assert {row.version_id for row in directory.list_versions("")} == set(kept)
+
+
+_KILLED_WITH_METADATA = """
+import os, sys
+from rrbackup.effects.directory_marker import open_volume
+from rrbackup.effects.directory_upload import Upload
+
+Upload.begin(open_volume(sys.argv[1].encode()), "gc_log").fill(b"unfinished", {"some": "label"})
+os._exit(1)
+"""
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_a_living_one_writes_stays(
+    directory: DirectoryStore, root: Path
+) -> None:
+    directory.put("gc_log", b"first")
+    subprocess.run([sys.executable, "-c", _KILLED_WITH_METADATA, str(root)], check=False)
+    assert len(list((root / "gc_log").glob("%t*"))) == 2
+    living = Upload.begin(open_volume(bytes(root)), "gc_log")
+    assert [path.name for path in (root / "gc_log").glob("%t*")] == [Path(os.fsdecode(living.temporary)).name]
+    directory.put("gc_log", b"second")
+    living.publish(ALWAYS, living.fill(b"third", {}), has_metadata=False)
+    assert [directory.get(row.key, row.version_id).body for row in directory.list_versions("")] == [
+        b"third",
+        b"second",
+        b"first",
+    ]
+    assert list((root / "gc_log").glob("%t*")) == []
 
 
 _RACER = """

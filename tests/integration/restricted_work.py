@@ -1,7 +1,6 @@
 """An administrator and a restricted user of one repository, and all that each mode of client is for.
 
-`quicker` keeps what only costs time from being done twice: deriving a key from the same password and salt, making
-boto3's clients for the same bucket and keys, and reading boto3's descriptions of the service.
+`quicker` keeps boto3's clients from being made twice for the same bucket and keys.
 """
 
 import json
@@ -12,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2.low_level import hash_secret_raw
 from attrs import evolve, frozen
-from botocore.loaders import create_loader
 
 from rrbackup import CryptoSettings, PipelineRule, S3Settings, Word
 from rrbackup.effects.applying import apply_life_cycle, place_of
@@ -42,12 +39,6 @@ def quicker(patch: pytest.MonkeyPatch) -> None:
     connected = cache(Clients)
     patch.setattr("rrbackup.effects.s3.Clients", connected)
     patch.setattr("rrbackup.effects.applying.Clients", connected)
-    patch.setattr("rrbackup.effects.keys.hash_secret_raw", _derived)
-    patch.setattr("botocore.session.create_loader", _loader)
-
-
-_derived = cache(hash_secret_raw)
-_loader = cache(create_loader)
 
 
 @frozen

@@ -6,12 +6,11 @@ behind it, and at the end exactly one of both passwords opens all of it, whateve
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2.low_level import hash_secret_raw
 from attrs import evolve, frozen
 
 from rrbackup.api import Repository, open_repository
@@ -30,6 +29,7 @@ from rrbackup.errors import (
 )
 from rrbackup.pure.model import VersionId
 from rrbackup.pure.salt_record import Cost, read_record
+from tests import quicker
 from tests.integration.conftest import Bench
 from tests.integration.trees import look, write
 
@@ -52,10 +52,9 @@ def _without_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _derived_once() -> Iterator[None]:
-    """The same password under the same salt is derived once in this module."""
+def _cheap_keys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rrbackup.effects.keys.hash_secret_raw", cache(hash_secret_raw))
+        quicker.cheap_keys(patch)
         yield
 
 
@@ -244,7 +243,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory, _derived_once: None) -> Scene:
+def scene(tmp_path_factory: pytest.TempPathFactory, _cheap_keys: None) -> Scene:
     folder = tmp_path_factory.mktemp("scene")
     config = Config(
         base_path=str(folder / "base"),

@@ -1,7 +1,6 @@
 """Checkpoints in use: what they save, and that nothing depends on them."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -18,7 +17,7 @@ from rrbackup.effects.control import Control, ObjectNames
 from rrbackup.effects.memory import FaultKind, MemoryClient, MemoryStore, SimulatedCrash
 from rrbackup.effects.memory_faults import Call
 from rrbackup.effects.store import Fetched
-from rrbackup.effects.workers import FETCH_THREADS
+from rrbackup.effects.workers import FETCH_THREADS, workers
 from rrbackup.errors import StoreWentBack, TransactionLost
 from rrbackup.events import Event
 from rrbackup.pure import checkpoint
@@ -404,7 +403,7 @@ class Together(MemoryClient):
 
 
 def test_diffs_are_fetched_side_by_side(memory: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "ThreadPoolExecutor", ThreadPoolExecutor)  # searches put another in its place
+    monkeypatch.setattr(history, "workers", workers)  # searches put another in its place
     writer = Writer(memory)
     for _ in range(FETCH_THREADS + 1):
         writer.writes("/a")

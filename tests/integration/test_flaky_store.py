@@ -273,6 +273,19 @@ def test_a_backup_survives_a_fault_in_every_request_that_is_repeated(bench: Benc
     bench.proxy.fates = chaos_proxy.calm
     assert {line.fate for line in bench.proxy.log.lines} == {Fate.PASS, fault}
     bench.is_sound()
+    if fault is not Fate.TWICE:
+        assert list(bench.store().list_uploads("files/")) == []
+
+
+def test_an_upload_in_parts_that_was_begun_twice_is_given_up_by_the_same_backup(bench: Bench) -> None:
+    def fate(request: Request, occurrence: int) -> Fate:
+        return Fate.CUT_ANSWER if (request.kind, occurrence) == ("POST files/big uploads", 1) else Fate.PASS
+
+    bench.proxy.fates = fate
+    assert bench.holds({"big": BIG}).backup().problems == ()
+    assert [line.request.kind for line in bench.proxy.log.lines].count("POST files/big uploads") == 2
+    assert list(bench.store().list_uploads("files/")) == []
+    bench.is_sound()
 
 
 @pytest.mark.parametrize("fault", [Fate.CUT_ANSWER, Fate.INTERNAL_ERROR, Fate.TWICE], ids=lambda fault: fault.name)

@@ -7,13 +7,12 @@ passwords, clients of 1.0 that were not stopped): `test_format1_commands`.
 import json
 import os
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from argon2.low_level import hash_secret_raw
 from attrs import evolve
 
 from rrbackup import DamagedObject, ModeError, Repository, RRBackupError, Status, UpgradeNeeded
@@ -618,12 +617,6 @@ def check_after_a_crash(machine: Machine, before: Contents) -> None:
     assert file_versions(old.store) == {change.entry.object.ref for change in changes if change.entry.object}
 
 
-@pytest.fixture
-def each_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deriving a key costs more than all the rest, and the same one is needed again and again."""
-    monkeypatch.setattr("rrbackup.effects.keys.hash_secret_raw", cache(hash_secret_raw))
-
-
 def strike_everywhere(folder: Path, kind: Kind, chosen: Callable[[Call], bool]) -> int:
     """Crash before and after each chosen request of an upgrading backup; how many histories that were."""
     fresh = machines(folder, kind)
@@ -642,7 +635,6 @@ def test_an_upgrade_that_is_cut_off_at_any_request_is_made_good(tmp_path: Path) 
     assert strike_everywhere(tmp_path, PLAIN, lambda call: True) > 60
 
 
-@pytest.mark.usefixtures("each_key_once")
 @pytest.mark.deep
 @pytest.mark.parametrize("kind", ENCRYPTED, ids=named)
 def test_an_upgrade_of_keys_that_is_cut_off_at_any_write_is_made_good(tmp_path: Path, kind: Kind) -> None:
@@ -650,7 +642,6 @@ def test_an_upgrade_of_keys_that_is_cut_off_at_any_write_is_made_good(tmp_path: 
 
 
 @pytest.mark.deep
-@pytest.mark.usefixtures("each_key_once")
 @pytest.mark.parametrize("kind", KINDS[1:], ids=named)
 def test_an_upgrade_of_any_kind_that_is_cut_off_at_any_request_is_made_good(tmp_path: Path, kind: Kind) -> None:
     assert strike_everywhere(tmp_path, kind, lambda call: True) > 60

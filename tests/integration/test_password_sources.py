@@ -16,13 +16,12 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2.low_level import hash_secret_raw
 from attrs import evolve, field, frozen
 
 from rrbackup.api import open_repository
@@ -132,14 +131,6 @@ def _without_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _derived_once() -> Iterator[None]:
-    """The same password under the same salt is derived once in this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rrbackup.effects.keys.hash_secret_raw", cache(hash_secret_raw))
-        yield
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """Nothing is stored yet."""
@@ -180,7 +171,7 @@ def made(folder: Path, keys: Mapping[str, object] = ENCRYPTED, store: Store | No
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, _derived_once: None) -> Place:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return made(tmp_path_factory.mktemp("template"))
 
 
@@ -491,9 +482,7 @@ def test_a_wrong_password_ends_every_command(full: Place, run: Run, words: list[
 
 
 @pytest.fixture(scope="module", params=[["encrypt"], []], ids=["encrypted diffs", "open diffs"])
-def counting(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _derived_once: None
-) -> tuple[Place, MemoryStore]:
+def counting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, MemoryStore]:
     """A repository in a store that counts. Nobody in here writes to it."""
     store = MemoryStore()
     place = made(tmp_path_factory.mktemp("counting"), {**ENCRYPTED, "meta_pipeline": request.param}, store)

@@ -510,7 +510,7 @@ def test_without_the_salt_object_it_says_what_is_missing(sealed: Sealed, recover
         pytest.param(lambda body: body[:10], id="cut off in its header"),
     ],
 )
-@pytest.mark.parametrize("command", ["tree", "scan", "open"])
+@pytest.mark.parametrize("command", ["tree", pytest.param("scan", marks=pytest.mark.deep), "open"])
 def test_a_damaged_object_is_named_and_leaves_no_file(
     command: str, damage: Callable[[bytes], bytes], sealed: Sealed, recover: Recovery, tmp_path: Path
 ) -> None:

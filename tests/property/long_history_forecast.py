@@ -17,10 +17,11 @@ from rrbackup.errors import (
     LocalLockHeld,
     ModeError,
     NoSuchVersion,
+    OutcomeUnknown,
     PasswordMissing,
     RRBackupError,
     StalePlan,
-    StoreError,
+    StoreUnavailable,
     UpgradeNeeded,
     UsageError,
     WrongPassword,
@@ -78,7 +79,7 @@ class Forecast:
 
 SOMEBODY_ELSE = (Busy, ConfigError, WrongPassword, BasePathEmpty)
 """What another client's work in the middle of a call can bring: a commit, keys, a first encrypted diff."""
-NO_ANSWER = (StoreError,)
+NO_ANSWER = (StoreUnavailable, OutcomeUnknown)
 
 
 def forecast(judge: Judge, actor: Actor, call: Call, seen: Look) -> Forecast:

@@ -79,8 +79,6 @@ class Attempt:
 class Play:
     """`tree` is that of the newest diff, `commits` has that of each commit.
 
-    `twice_begun`: an upload in parts may have been begun twice; the twin waits for a full collection.
-
     `may_leak`: orphans may be left that only a full collection finds (design.md, "The rule of deletion"): somebody was
     overtaken in the middle of a call, and something else went wrong as well.
     """
@@ -97,7 +95,6 @@ class Play:
         self.commits: dict[str, Tree] = dict(self.past.commits)
         self.tree: Tree = next(reversed(list(self.past.commits.values())), {})
         self.may_leak = False
-        self.twice_begun = False
         self.broken = False
         self._depth = 0
         self._newcomers = 0
@@ -348,8 +345,6 @@ class Play:
     def _look_back(self, attempt: Attempt) -> None:
         attempt.actor.seen = None
         attempt.actor.remember()
-        kinds = {fault.kind for fault in attempt.client.faults}
-        self.twice_begun = self.twice_begun or FaultKind.TWICE in kinds
         gave_up = isinstance(attempt.error, StoreError)
         if (attempt.overtaken and gave_up) or (attempt.client.struck and (attempt.overtaken or self._depth)):
             self.may_leak = True
@@ -361,7 +356,7 @@ class Play:
     def _settled(self, attempt: Attempt) -> None:
         call, claim = attempt.call, attempt.claim
         if call.what == "collect" and attempt.alone and not attempt.client.struck:
-            self.may_leak = self.twice_begun = False
+            self.may_leak = False
         self.counts["upgrade"] += bool(self.past.commits) and call.upgrade
         self.counts["garbage listed"] += bool(self.judge.garbage())
         if claim is not None:
@@ -372,4 +367,4 @@ class Play:
         """Invariant 4: with nobody at work, nothing lies about."""
         if self.judge.claim() is None and not self.may_leak:
             assert self.judge.leaks() == set(), "4: orphans"
-            assert self.twice_begun or self.judge.unfinished_uploads() == [], "4: unfinished uploads"
+            assert self.judge.unfinished_uploads() == [], "4: unfinished uploads"

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrbackup.effects.keys import open_keyring
@@ -38,6 +38,8 @@ ROOT = Path(__file__).parents[2]
 KIBIBYTE, MEBIBYTE, GIBIBYTE, TEBIBYTE = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 targets = pytest.mark.parametrize("name", TARGETS)
+half_as_often = settings(max_examples=settings.default.max_examples // 2 if settings.default else 50)
+"""For what costs most with so many targets; in the long run that is 1,000 times each."""
 
 
 @targets
@@ -76,6 +78,7 @@ def test_every_truncation_and_every_flipped_bit_of_what_is_valid(name: str) -> N
 
 
 @targets
+@half_as_often
 @given(data=st.data())
 def test_ranges_of_what_is_valid_that_are_doubled_moved_or_filled(name: str, data: st.DataObject) -> None:
     bent = data.draw(st.sampled_from(TARGETS[name].seeds))
@@ -97,6 +100,7 @@ def test_every_value_exchanged_for_something_odd_or_left_out(name: str) -> None:
 
 
 @targets
+@half_as_often
 @given(random=st.randoms(use_true_random=False), count=st.integers(2, 6))
 def test_several_values_exchanged_for_something_odd_or_for_each_other(name: str, random: Random, count: int) -> None:
     for bent in TARGETS[name].seeds:

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from argon2.low_level import hash_secret_raw
 from attrs import field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -516,9 +515,8 @@ def digests(tree: Tree) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Big files are smaller, and each key is derived once."""
+    """Big files are smaller."""
     monkeypatch.setattr(transfer, "SMALL_BYTES", STREAMED_FROM)
-    monkeypatch.setattr("rrbackup.effects.keys.hash_secret_raw", cache(hash_secret_raw))
     monkeypatch.delenv("RRBACKUP_PASSWORD", raising=False)
 
 

@@ -22,6 +22,7 @@ from rrbackup.pure.model import (
     SeenClaim,
     Status,
     TransactionId,
+    UnfinishedUpload,
     VersionId,
     VersionRef,
 )
@@ -39,6 +40,7 @@ from rrbackup.pure.steps import (
     Refused,
     Results,
     Unclear,
+    UploadsSeen,
     VersionsSeen,
     Wrote,
 )
@@ -51,6 +53,7 @@ HELD = SeenClaim(opening(WHO, HEAD, ("files/a",), SeenClaim()), '"c1"', VersionI
 FOREIGN = SeenClaim(opening(OTHER, HEAD, (), SeenClaim()), '"c2"', VersionId("c2"))
 OBJECT = ObjectRef("files/a", VersionId("o1"), 1, '"o1"')
 TWIN = ListedVersion("files/a", VersionId("o2"), 1, '"o2"')
+UNFINISHED = UnfinishedUpload("files/a", "upload")
 
 CANDIDATE = Candidate(PathText("/a"), 1, 0, 0, Reason.NEW, None, "files/a", known_size=True)
 GONE = Planned(Change(Status.DELETED, Entry(PathText("/gone"))), Reason.GONE)
@@ -94,7 +97,9 @@ def after(state: State, *outcomes: Outcome) -> State:
 LEFT = evolve(UPLOADED, leftovers=(VersionRef("files/a", VersionId("o0")),))
 TAKING_BACK = after(publishing(LEFT), WROTE)
 LOOKING = after(publishing(evolve(UPLOADED, doubtful=True)), WROTE)
-FOUND = after(LOOKING, VersionsSeen((TWIN,)))
+FOUND = after(LOOKING, VersionsSeen((TWIN,)), UploadsSeen(()))
+LOOKING_FURTHER = after(LOOKING, VersionsSeen(()))
+GIVING_UP = after(LOOKING_FURTHER, UploadsSeen((UNFINISHED,)), ClaimSeen(HELD))
 CHECKED = after(FOUND, ClaimSeen(HELD))
 DELETING = after(CHECKED, ReferencesSeen(frozenset()))
 
@@ -132,13 +137,15 @@ SAMPLES: Sequence[Sample] = (
     Sample(verifying(), ChainSeen((link_of(OTHER),)), "ChainSeen: only others'"),
     Sample(verifying(None), ChainSeen((link_of(OTHER),)), "ChainSeen: only others', without a claim"),
     Sample(TAKING_BACK, Done(), "Done"),
-    Sample(LOOKING, VersionsSeen(()), "VersionsSeen: no twin"),
-    Sample(LOOKING, VersionsSeen((TWIN,)), "VersionsSeen: a twin"),
+    Sample(LOOKING, VersionsSeen(()), "VersionsSeen"),
+    Sample(LOOKING_FURTHER, UploadsSeen(()), "UploadsSeen: none, and no twin"),
+    Sample(LOOKING_FURTHER, UploadsSeen((UNFINISHED,)), "UploadsSeen: one, or a twin"),
     Sample(FOUND, ClaimSeen(FOREIGN), "ClaimSeen: another's"),
     Sample(FOUND, ClaimSeen(HELD), "ClaimSeen: ours"),
     Sample(CHECKED, ReferencesSeen(frozenset({TWIN.ref})), "ReferencesSeen: a diff refers to it"),
     Sample(CHECKED, ReferencesSeen(frozenset()), "ReferencesSeen: none does"),
     Sample(DELETING, Done(), "Done"),
+    Sample(GIVING_UP, Done(), "Done"),
     Sample(commit.Clearing(NEW, (), HELD, commit.Ending()), WROTE, "Wrote"),
     Sample(commit.Clearing(NEW, (), HELD, commit.Ending()), Refused(), "Refused"),
     Sample(commit.Clearing(NEW, (), HELD, commit.Ending()), Unclear(), "Unclear"),
@@ -148,6 +155,6 @@ SAMPLES: Sequence[Sample] = (
 
 OUTCOMES: Sequence[Outcome] = (
     *(WROTE, Refused(), Unclear(), Done(), Results(()), HeadSeen(None), ClaimSeen(SeenClaim()), KeysSeen(None)),
-    *(ChainSeen(()), ReferencesSeen(frozenset()), VersionsSeen(())),
+    *(ChainSeen(()), ReferencesSeen(frozenset()), VersionsSeen(()), UploadsSeen(())),
 )
 """One of every class."""

@@ -46,6 +46,7 @@ from rrbackup.pure.model import (
     SeenClaim,
     Status,
     TransactionId,
+    UnfinishedUpload,
     VersionId,
     VersionRef,
 )
@@ -53,6 +54,7 @@ from rrbackup.pure.outcomes import Content, Failed, FileResult, Settled
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.reason import Reason
 from rrbackup.pure.steps import (
+    AbortUploads,
     AppendGarbage,
     ChainSeen,
     ClaimSeen,
@@ -72,6 +74,7 @@ from rrbackup.pure.steps import (
     Results,
     Unclear,
     Upload,
+    UploadsSeen,
     VersionsSeen,
     WriteClaim,
     Wrote,
@@ -134,10 +137,10 @@ OURS = link(diff(*BOTH))
 THEIRS = Link(VersionId("v8"), '"e8"', "88" * 32, evolve(diff(), transaction=OTHER))
 WON, LOST = Ending(OURS), Ending(lost=True)
 
-NO_SEARCH = Sweep(ME, (), True, abort=False)
+NO_SEARCH = Sweep(ME, (), True)
 TIDYING_LOST = Tidying(JOB, BOTH, HELD, LOST, (A1, B1), NO_SEARCH)
 DOUBTFUL = (evolve(SENT_A, doubtful=True), SENT_B)
-LOOKING = Tidying(JOB, DOUBTFUL, HELD, WON, (), Sweep(ME, ("files/z",), True, spare=frozenset({A1, B1}), abort=False))
+LOOKING = Tidying(JOB, DOUBTFUL, HELD, WON, (), Sweep(ME, ("files/z",), True, spare=frozenset({A1, B1})))
 TWIN = ListedVersion("files/z", VersionId("twin"), 1, '"t"')
 
 ASKED: tuple[tuple[State, Effect | None], ...] = (
@@ -195,7 +198,7 @@ LEADS_TO: tuple[tuple[State, Outcome, State], ...] = (
     (Verifying(JOB, BOTH, HELD), ChainSeen((THEIRS,)), TIDYING_LOST),
     (Verifying(JOB, (KNOWN_A,), None), ChainSeen((THEIRS,)), Ended((KNOWN_A,), LOST)),
     (TIDYING_LOST, Done(), Clearing(JOB, BOTH, HELD, LOST)),
-    (LOOKING, VersionsSeen(()), Clearing(JOB, DOUBTFUL, HELD, WON)),
+    (LOOKING, VersionsSeen(()), evolve(LOOKING, search=evolve(LOOKING.search, listed=()))),
     (LOOKING, VersionsSeen((TWIN,)), evolve(LOOKING, search=evolve(LOOKING.search, listed=(TWIN,)))),
     (Clearing(JOB, BOTH, HELD, WON), WROTE, Ended(BOTH, WON)),
     (Clearing(JOB, BOTH, HELD, LOST), Refused(), Ended(BOTH, LOST)),
@@ -266,8 +269,8 @@ def test_twins_are_looked_for_under_the_keys_of_doubtful_files_and_our_uploads_a
     won, lost = tidied(JOB, (SENT_A, evolve(FAILED_B, doubtful=True)))
     assert isinstance(won, Tidying)
     assert isinstance(lost, Tidying)
-    assert won.search == Sweep(ME, ("files/b",), True, spare=frozenset({A1}), abort=False)
-    assert lost.search == Sweep(ME, ("files/b",), True, abort=False)
+    assert won.search == Sweep(ME, ("files/b",), True, spare=frozenset({A1}))
+    assert lost.search == Sweep(ME, ("files/b",), True)
     careful, _ = tidied(evolve(JOB, deletes=False), DOUBTFUL)
     assert isinstance(careful, Tidying)
     assert not careful.search.deletes
@@ -275,10 +278,20 @@ def test_twins_are_looked_for_under_the_keys_of_doubtful_files_and_our_uploads_a
 
 def test_a_twin_is_deleted_after_a_look_at_the_claim_and_at_all_diffs() -> None:
     state: State = LOOKING
-    for outcome in (VersionsSeen((TWIN,)), ClaimSeen(HELD), ReferencesSeen(frozenset())):
+    for outcome in (VersionsSeen((TWIN,)), UploadsSeen(()), ClaimSeen(HELD), ReferencesSeen(frozenset())):
         state = advance(state, outcome)
     assert next_effect(state) == DeleteVersions((TWIN.ref,))
     assert advance(state, Done()) == Clearing(JOB, DOUBTFUL, HELD, WON)
+
+
+def test_an_upload_that_was_begun_twice_is_given_up_after_a_look_at_the_claim() -> None:
+    unfinished = UnfinishedUpload("files/z", "u")
+    state: State = LOOKING
+    for outcome in (VersionsSeen(()), UploadsSeen((unfinished,))):
+        state = advance(state, outcome)
+    assert next_effect(state) == ReadClaim()
+    assert next_effect(advance(state, ClaimSeen(HELD))) == AbortUploads((unfinished,))
+    assert advance(advance(state, ClaimSeen(HELD)), Done()) == Clearing(JOB, DOUBTFUL, HELD, WON)
 
 
 def test_keys_are_named_once_each_in_order() -> None:

@@ -5,6 +5,7 @@ import resource
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -323,6 +324,28 @@ def test_leaving_the_target_closes_everything(root: Path) -> None:
     with Target(root) as target:
         put(target, "/a/b/c")
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_leaving_the_target_while_others_write_leaves_nothing_unfinished(root: Path) -> None:
+    with ExitStack() as others:
+        with Target(root) as target:
+            writer = others.enter_context(target.file(PathText("/folder/late")))
+            writer.write(b"half of it")
+        assert [path.name for path in root.rglob("*")] == ["folder"]
+        writer.write(b"the other half")
+        with pytest.raises(SourceError, match="/folder/late"):
+            writer.commit(Given(0o600, MTIME))
+    assert [path.name for path in root.rglob("*")] == ["folder"]
+
+
+def test_nothing_is_begun_in_a_target_that_was_left(root: Path) -> None:
+    with Target(root) as target:
+        pass
+    with ExitStack() as others:
+        for _ in range(20):  # one of them gets the number that the target's folder had
+            others.callback(os.close, os.open(root.parent / "outside", os.O_RDONLY))
+        with pytest.raises(SourceError, match="/late"):
+            target.directory(PathText("/late"))
 
 
 def test_threads_share_a_target(root: Path, target: Target) -> None:

@@ -91,6 +91,12 @@ def test_only_the_command_line_prints_or_exits(path: Path) -> None:
     assert set(imports(path)).isdisjoint({"rich", "click", "logging"})
 
 
+def test_threads_are_pooled_in_one_place() -> None:
+    """There it is decided who waits for them."""
+    pooling = [path.name for path in SOURCES if "ThreadPoolExecutor(" in path.read_text()]
+    assert pooling == ["workers.py"]
+
+
 @pytest.mark.parametrize("path", [*SOURCES, *sorted(TESTS.rglob("*.py"))], ids=lambda p: p.name)
 def test_files_fit_in_a_head(path: Path) -> None:
     limit = MAX_FILE_LINES if path in SOURCES else 2 * MAX_FILE_LINES
