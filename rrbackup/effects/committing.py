@@ -56,7 +56,8 @@ def commit_plan(
         return Committed()
     plan = under(plan, rules_of(client.config, client.keys.opened))
     plan = evolve(plan, candidates=with_known_sizes(plan.candidates, rest.adopted))
-    client.control.check_head()
+    if will_publish(plan):
+        client.control.check_head()  # before anything is uploaded
     claim = try_store(client, rest.claim)
     job = commit.Job(
         client.signature(),
@@ -68,7 +69,7 @@ def commit_plan(
         checkpoint=_checkpoint(client, plan, manifest, on_event),
     )
     known = contents_of(job.adopted) | catalogue(manifest.entries, damaged)
-    world = client.world(_transfer(client, job, known, on_event))
+    world = evolve(client.world(_transfer(client, job, known, on_event)), before_publish=client.control.check_head)
     end = run(commit.begin(job), commit.next_effect, commit.advance, world)
     assert isinstance(end, commit.Ended)
     if job.checkpoint is not None and end.ending.link is None and client.deletes:

@@ -77,7 +77,7 @@ class NoTransfer:
 class World:
     """What effects act upon. `before_claim` writes a transaction down locally before its claim is sent, so that
     a claim found later is recognised as our own; `before_discard` does so with versions before they are deleted or
-    given to the garbage list. `renew_seconds`: how often a claim is renewed; None is never."""
+    given to the garbage list; `before_publish` has a last look at what a diff is put on. `renew_seconds`: how often a claim is renewed; None is never."""
 
     control: Control
     mode: Mode
@@ -85,6 +85,7 @@ class World:
     before_discard: Callable[[tuple[VersionRef, ...]], None] = lambda refs: None
     transfer: Transfer = field(factory=NoTransfer)
     renew_seconds: float | None = None
+    before_publish: Callable[[], None] = lambda: None
 
 
 def perform(effect: Effect, world: World) -> Outcome:
@@ -98,6 +99,8 @@ def perform(effect: Effect, world: World) -> Outcome:
         world.before_claim(effect.record.transaction)
     if isinstance(effect, DeleteVersions | AppendGarbage):
         world.before_discard(effect.refs)
+    if isinstance(effect, Publish):
+        world.before_publish()
     return _perform(effect, world)
 
 

@@ -67,7 +67,8 @@ class Rows(Collection[LocalEntry]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Collection) and tuple(self) == tuple(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(tuple(self))
 
 
 def rows_of(entries: Collection[LocalEntry]) -> Iterable[Row]:

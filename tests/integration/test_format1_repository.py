@@ -456,7 +456,7 @@ def test_the_local_manifest_of_1_0_is_no_obstacle(client_of: Continue, which: st
     bench.backup(upgrade=True)
     assert set(sent_files(client)) == SENT_FOR_NEXT
     assert bench.backup().version_id is None
-    assert path.read_bytes().startswith(b'{"format":2,')
+    assert path.read_bytes().startswith(b'{"format":3,')
 
 
 # --- what 1.0 left behind ------------------------------------------------------------------------------------------
