@@ -75,9 +75,13 @@ class NoTransfer:
 
 @frozen
 class World:
-    """What effects act upon. `before_claim` writes a transaction down locally before its claim is sent, so that
-    a claim found later is recognised as our own; `before_discard` does so with versions before they are deleted or
-    given to the garbage list; `before_publish` has a last look at what a diff is put on. `renew_seconds`: how often a claim is renewed; None is never."""
+    """What effects act upon.
+
+    `before_claim` writes a transaction down locally before its claim is sent, so that a claim found later is recognised
+    as our own; `before_discard` does so with versions before they are deleted or given to the garbage list.
+    `before_publish` has a last look at what a diff is put on. `renew_seconds`: how often a claim is renewed; None is
+    never.
+    """
 
     control: Control
     mode: Mode
