@@ -126,6 +126,12 @@ class Config:
         metadata=check.checked_by(check.list_of(check.rule, "pairs of filter and words")),
     )
     ignore_files: tuple[str, ...] = field(default=(), converter=patterns, metadata=_FILTERS)
+    include_files: tuple[str, ...] = field(default=(), converter=patterns, metadata=_FILTERS)
+    exclude_caches: bool = field(default=False, metadata=_FLAG)
+    exclude_if_present: tuple[str, ...] = field(
+        default=(), converter=patterns, metadata=check.checked_by(check.list_of(check.file_name, "file names"))
+    )
+    exclude_larger_than: int | None = field(default=None, metadata=check.checked_by(check.whole_number(1)))
     skip_delete: tuple[str, ...] = field(default=(), converter=patterns, metadata=_FILTERS)
 
     read_only: bool = field(default=False, metadata=_FLAG)

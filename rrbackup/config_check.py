@@ -119,6 +119,14 @@ def local_path(key: str, value: object) -> Iterator[str]:
         yield f"{key}: holds a character that no path can have; correct it"
 
 
+def file_name(key: str, value: object) -> Iterator[str]:
+    """The name of a file, without a folder."""
+    faults = list(local_path(key, value))
+    if not faults and isinstance(value, str) and ("/" in value or value in (".", "..")):
+        faults.append(f"{key}: is no name of a file; write the name alone, without a folder")
+    yield from faults
+
+
 def _encodable(path: str) -> bool:
     try:
         os.fsencode(path)

@@ -434,7 +434,7 @@ def test_what_slows_one_request_slows_every_client_of_the_store(
 def interrupted(
     bench: Bench, holds: Callable[[Request], bool], sent: signal.Signals = signal.SIGINT
 ) -> subprocess.CompletedProcess[str]:
-    """A backup that gets a signal while the proxy holds a request back. Raises TimeoutExpired if that does not end it."""
+    """A backup that gets a signal while the proxy holds a request back. Raises TimeoutExpired if it does not end."""
     held = threading.Event()
 
     def fate(request: Request, _: int) -> Fate:
