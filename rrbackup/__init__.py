@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         BasePathMissing,
         Busy,
         ClientAtWork,
+        CommandFailed,
         ConditionFailed,
         ConfigError,
         DamagedChain,
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from rrbackup.pure.reason import Reason
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
     from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
+    from rrbackup.pure.scan import LeftOut
     from rrbackup.pure.soundness import Lost, Unsound
     from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
     from rrbackup.pure.timeline import Found, Happening, PathEvent, PathHistory, SearchResult
@@ -123,6 +125,7 @@ __all__ = [
     "CheckPlanned",
     "ClientAtWork",
     "CollectResult",
+    "CommandFailed",
     "CommitStats",
     "Comparison",
     "ConditionFailed",
@@ -156,6 +159,7 @@ __all__ = [
     "HeadRef",
     "HeadRepaired",
     "HealResult",
+    "LeftOut",
     "Limits",
     "Listing",
     "LocalLockHeld",

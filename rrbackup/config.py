@@ -29,6 +29,7 @@ _TEXT = check.checked_by(check.text)
 _FLAG = check.checked_by(check.flag)
 _PATH = check.checked_by(check.local_path)
 _NAME = check.checked_by(check.object_name)
+_COMMAND = check.checked_by(check.command)
 _FILTERS = check.checked_by(check.list_of(check.pattern, "filters"))
 
 
@@ -126,7 +127,16 @@ class Config:
         metadata=check.checked_by(check.list_of(check.rule, "pairs of filter and words")),
     )
     ignore_files: tuple[str, ...] = field(default=(), converter=patterns, metadata=_FILTERS)
+    include_files: tuple[str, ...] = field(default=(), converter=patterns, metadata=_FILTERS)
+    exclude_caches: bool = field(default=False, metadata=_FLAG)
+    exclude_if_present: tuple[str, ...] = field(
+        default=(), converter=patterns, metadata=check.checked_by(check.list_of(check.file_name, "file names"))
+    )
+    exclude_larger_than: int | None = field(default=None, metadata=check.checked_by(check.whole_number(1)))
     skip_delete: tuple[str, ...] = field(default=(), converter=patterns, metadata=_FILTERS)
+
+    before_backup: str | None = field(default=None, metadata=_COMMAND, repr=False)
+    after_backup: str | None = field(default=None, metadata=_COMMAND, repr=False)
 
     read_only: bool = field(default=False, metadata=_FLAG)
     write_only: bool = field(default=False, metadata=_FLAG)

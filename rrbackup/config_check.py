@@ -7,6 +7,7 @@ Values are never quoted in a fault unless they are no secret. What concerns seve
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
@@ -119,12 +120,35 @@ def local_path(key: str, value: object) -> Iterator[str]:
         yield f"{key}: holds a character that no path can have; correct it"
 
 
+def file_name(key: str, value: object) -> Iterator[str]:
+    """The name of a file, without a folder."""
+    faults = list(local_path(key, value))
+    if not faults and isinstance(value, str) and ("/" in value or value in (".", "..")):
+        faults.append(f"{key}: is no name of a file; write the name alone, without a folder")
+    yield from faults
+
+
 def _encodable(path: str) -> bool:
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
         return False
     return True
+
+
+def command(key: str, value: object) -> Iterator[str]:
+    """A program with its arguments, which no shell runs. It is not quoted: it may hold a secret."""
+    faults = list(text(key, value))
+    if not faults and isinstance(value, str) and not _words_of_command(value):
+        faults.append(f"{key}: is no command; write a program with its arguments, with quotes in pairs")
+    yield from faults
+
+
+def _words_of_command(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
 
 
 def endpoint(key: str, value: object) -> Iterator[str]:

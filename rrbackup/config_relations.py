@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import frozen
 
 from rrbackup.config_check import local_path, strings_in
+from rrbackup.pure.exclusions import Ignoring
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.model import PathText
 from rrbackup.pure.names import path_text
@@ -118,7 +119,8 @@ def _kept_out_of_base(document: Document) -> Iterator[str]:
     base = _path(document, "base_path")
     if base is None:
         return
-    ignored = Filters.of(strings_in(document.get("ignore_files")))
+    include = Filters.of(strings_in(document.get("include_files")))
+    ignored = Ignoring(Filters.of(strings_in(document.get("ignore_files"))), include)
     for own in _own_files(document):
         place = next(_exposed(own.paths, os.path.realpath(base), ignored), None)
         if place is not None:
@@ -126,6 +128,20 @@ def _kept_out_of_base(document: Document) -> Iterator[str]:
                 f"{own.key}: {own.what} lies inside base_path and would be backed up; "
                 f'add "{glob.escape(place)}{own.wildcard}" to ignore_files or move it outside'
             )
+    yield from _store_not_included(document, os.path.realpath(base), include)
+
+
+def _store_not_included(document: Document, base: str, include: Filters) -> Iterator[str]:
+    """What is in a store inside base_path may have any name, so no filter may be able to match there."""
+    store = _path(document, "directory", "path")
+    for place in sorted(_places(store)) if store is not None else ():
+        text = _below(base, place)
+        if text is not None and include.may_match_below(text):
+            yield (
+                f"include_files: a filter might match something in the store at directory.path ({text}); "
+                "write more of its beginning, or move the store outside of base_path"
+            )
+            return
 
 
 @frozen
@@ -149,7 +165,7 @@ def _own_files(document: Document) -> Iterator[_Own]:
         yield _Own("directory.path", "the store", (store,))
 
 
-def _exposed(paths: Iterable[str], base: str, ignored: Filters) -> Iterator[PathText]:
+def _exposed(paths: Iterable[str], base: str, ignored: Ignoring) -> Iterator[PathText]:
     """The path texts, counted from `base`, of those paths that a scan of it would come across."""
     for path in paths:
         for place in sorted(_places(path)):

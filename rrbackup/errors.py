@@ -6,6 +6,7 @@ says what can be done about it::
     RRBackupError
     ├── ConfigError              the configuration, all of its faults at once
     ├── UsageError               a call or an argument that makes no sense
+    ├── CommandFailed            before_backup or after_backup
     ├── SourceError              the tree to be backed up, or the target of a restore
     │   ├── BasePathMissing
     │   └── BasePathEmpty
@@ -46,6 +47,7 @@ __all__ = [
     "BasePathMissing",
     "Busy",
     "ClientAtWork",
+    "CommandFailed",
     "ConditionFailed",
     "ConfigError",
     "DamagedChain",
@@ -97,6 +99,10 @@ class ConfigError(RRBackupError):
 
 class UsageError(RRBackupError):
     """A call or an argument that makes no sense."""
+
+
+class CommandFailed(RRBackupError):
+    """A command of the configuration, before_backup or after_backup, could not be run or has failed."""
 
 
 class SourceError(RRBackupError):

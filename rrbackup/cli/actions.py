@@ -9,14 +9,16 @@ from collections.abc import Sequence
 
 from rrbackup.api import Repository
 from rrbackup.cli import documents, human
+from rrbackup.cli.around import run_around
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.initial import Wishes, ask_for_kit, ask_for_missing, write_configuration
 from rrbackup.cli.new_password import new_password
 from rrbackup.cli.session import Session
+from rrbackup.config import Config
 from rrbackup.effects.head_repair import ManifestState
 from rrbackup.errors import DamagedObject, RRBackupError, UsageError, WrongPassword
 from rrbackup.events import Event
-from rrbackup.pure.report import CollectResult, Version
+from rrbackup.pure.report import BackupResult, CollectResult, Version
 from rrbackup.pure.soundness import amiss
 
 _KEPT = "what was committed of them before stays"
@@ -25,11 +27,16 @@ _KEPT = "what was committed of them before stays"
 # --- backup ------------------------------------------------------------------------------------------------
 
 
-def backup(session: Session, *, allow_empty: bool, reprocess: bool, take_over: bool, upgrade: bool) -> ExitCode:
-    with session.repository() as repository, session.listening() as listen:
-        result = repository.backup(
-            on_event=listen, allow_empty=allow_empty, reprocess=reprocess, take_over=take_over, upgrade=upgrade
-        )
+def backup(
+    session: Session, *, allow_empty: bool, reprocess: bool, take_over: bool, upgrade: bool, metrics: str | None
+) -> ExitCode:
+    def run(config: Config) -> BackupResult:
+        with session.opened(config) as repository, session.listening() as listen:
+            return repository.backup(
+                on_event=listen, allow_empty=allow_empty, reprocess=reprocess, take_over=take_over, upgrade=upgrade
+            )
+
+    result = run_around(session, metrics, run)
     session.result(documents.backup(result), human.backup_lines(result))
     return session.ending(result.problems, _KEPT)
 

@@ -16,24 +16,27 @@ from typing import NoReturn
 import click
 
 from rrbackup.cli.commands import DEFAULT_COMMAND, program
-from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.exit_codes import INTERRUPTIONS, ExitCode
 from rrbackup.cli.failures import Failure, failure_of, is_bug
 from rrbackup.cli.options import command_in
 from rrbackup.cli.output import Output
+from rrbackup.cli.program import COMPLETE_VARIABLE, PROGRAM_NAME
+from rrbackup.cli.signals import listen_to_signals
 from rrbackup.errors import RRBackupError
-
-PROGRAM_NAME = "rrbackup"
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line `args` and give the exit code. Never raises.
 
-    None: the process is this command; interrupted, it ends here.
+    None: the process is this command; it listens to signals, and interrupted, it ends here.
     """
     if args is None:
         _collect_cycles_seldom()
+        listen_to_signals()
+        if asked := os.environ.get(COMPLETE_VARIABLE):
+            return _complete(asked)
     code = _code_of(list(sys.argv[1:] if args is None else args), Output.of_process())
-    if args is None and code is ExitCode.INTERRUPTED:
+    if args is None and code in INTERRUPTIONS:
         _end_process(code)
     return code
 
@@ -41,6 +44,13 @@ def main(args: Sequence[str] | None = None) -> int:
 def _collect_cycles_seldom() -> None:
     """Values have no cycles, but the collector looks through all of a million of them again and again."""
     gc.set_threshold(100_000, 50, 50)
+
+
+def _complete(asked: str) -> int:
+    """Tell a shell how the command line in its environment could go on."""
+    from click.shell_completion import shell_complete
+
+    return shell_complete(program, {}, PROGRAM_NAME, COMPLETE_VARIABLE, asked)
 
 
 def _end_process(code: ExitCode) -> NoReturn:

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import click
 
+from rrbackup.cli.signals import HungUp, Terminated
 from rrbackup.errors import (
     Busy,
     ConfigError,
@@ -28,7 +29,9 @@ class ExitCode(IntEnum):
     MISSING = 10
     BUSY = 11
     PASSWORD = 12
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 MEANINGS: Mapping[ExitCode, str] = {
@@ -39,10 +42,14 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.MISSING: "no such bucket, directory, version or path",
     ExitCode.BUSY: "another client is at work, or has won",
     ExitCode.PASSWORD: "wrong password, or none given",
+    ExitCode.HUNG_UP: "interrupted by SIGHUP",
     ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.TERMINATED: "interrupted by SIGTERM",
 }
 
 _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (HungUp, ExitCode.HUNG_UP),
+    (Terminated, ExitCode.TERMINATED),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),
     (click.Abort, ExitCode.INTERRUPTED),
     (click.UsageError, ExitCode.USAGE),
@@ -55,6 +62,9 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (Busy, ExitCode.BUSY),
     (WrongPassword, ExitCode.PASSWORD),
 )
+
+
+INTERRUPTIONS = frozenset({ExitCode.HUNG_UP, ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 
 
 def exit_code_of(error: BaseException) -> ExitCode:

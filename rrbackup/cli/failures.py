@@ -10,6 +10,7 @@ from attrs import frozen
 
 from rrbackup.cli.exit_codes import ExitCode, exit_code_of
 from rrbackup.cli.output import Output
+from rrbackup.cli.signals import Signalled
 from rrbackup.errors import ConfigError, RRBackupError, UsageError
 
 _AFTER_INTERRUPTION: Mapping[str, str] = {
@@ -77,7 +78,8 @@ def _words(error: BaseException, command: str) -> tuple[str, str]:
         case click.ClickException():
             return error.format_message(), _usage_hint(error)
         case KeyboardInterrupt() | click.Abort():
-            return "interrupted", _AFTER_INTERRUPTION.get(command, _ANY_OTHER)
+            by = f" by {error}" if isinstance(error, Signalled) else ""
+            return f"interrupted{by}", _AFTER_INTERRUPTION.get(command, _ANY_OTHER)
         case _:
             hint = "please report it, with what the same command prints with -v"
             return f"{type(error).__name__}: {error} (this is a bug in rrbackup)", hint

@@ -13,8 +13,10 @@ from rrbackup.cli.session import Session
 from rrbackup.cli.tables import Column, Row, Table
 from rrbackup.cli.texts import counted, human_bytes, local_time
 from rrbackup.pure.comparison import Difference, DifferenceKind
+from rrbackup.pure.exclusions import EXCLUDING_KEYS
 from rrbackup.pure.explanation import Decision, Explanation
 from rrbackup.pure.report import Version
+from rrbackup.pure.scan import LeftOut
 from rrbackup.pure.soundness import Lost
 from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
 from rrbackup.pure.timeline import Found, PathEvent
@@ -197,10 +199,19 @@ def explain(session: Session, path: str) -> ExitCode:
 def _explanation_lines(result: Explanation) -> Iterator[str]:
     yield result.path or "/"
     yield f"  ignored:      {_decision(result.ignored, 'ignore_files')}"
+    if result.included is not None:
+        yield f"  included:     {_decision(result.included, 'include_files')}, whatever else leaves it out"
+    if result.excluded is not None:
+        yield f"  excluded:     yes, by {_excluded(result.excluded)}"
     yield f"  skip_delete:  {_decision(result.kept, 'skip_delete')}"
     yield f"  pipeline:     {_decision(result.pipeline, 'file_pipeline')}{_asked(result)}"
     yield f"  last commit:  {_last(result)}"
     yield from (f"    {line}" for line in _held(result))
+
+
+def _excluded(left_out: LeftOut) -> str:
+    key = EXCLUDING_KEYS[left_out.reason]
+    return key if left_out.marker is None else f"{key}, because {left_out.path} holds {left_out.marker}"
 
 
 def _decision(decision: Decision | None, key: str) -> str:

@@ -4,8 +4,10 @@ from rrbackup.cli.documents import Document, entry_members, lost, version_member
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
 from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
+from rrbackup.pure.exclusions import EXCLUDING_KEYS
 from rrbackup.pure.explanation import Decision, Explanation
 from rrbackup.pure.report import Version
+from rrbackup.pure.scan import LeftOut
 from rrbackup.pure.statistics import CommitStats, RepositoryStats
 from rrbackup.pure.timeline import Found, PathEvent, PathHistory, SearchResult
 
@@ -96,6 +98,8 @@ def explanation(result: Explanation) -> Document:
     return {
         "path": result.path or "/",
         "ignored": _decision(result.ignored),
+        "included": _decision(result.included),
+        "excluded": _excluded(result.excluded),
         "skip_delete": _decision(result.kept),
         "file_pipeline": _decision(result.pipeline),
         "words": None if result.words is None else list(result.words),
@@ -104,6 +108,12 @@ def explanation(result: Explanation) -> Document:
         "below": result.below,
         "lacks_words": result.lacks_words,
     }
+
+
+def _excluded(left_out: LeftOut | None) -> Document | None:
+    if left_out is None:
+        return None
+    return {"key": EXCLUDING_KEYS[left_out.reason], "matched": left_out.path, "marker": left_out.marker}
 
 
 def _decision(decision: Decision | None) -> Document | None:

@@ -11,7 +11,10 @@ from rrbackup.cli.teaching import PROGRAM, exit_codes
 if TYPE_CHECKING:
     from rrbackup.cli.session import Session
 
+PROGRAM_NAME = "rrbackup"
 DEFAULT_COMMAND = "backup"
+COMPLETE_VARIABLE = "_RRBACKUP_COMPLETE"
+"""Set by a shell that asks how a command line could go on."""
 
 _ASKS_FOR_TEXT = frozenset({"-h", "--help", "--version"})
 
@@ -26,7 +29,7 @@ class Program(WithGlobalOptions, click.Group):
     command_class = Command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if command_in(args) is None and _ASKS_FOR_TEXT.isdisjoint(args):
+        if command_in(args) is None and _ASKS_FOR_TEXT.isdisjoint(args) and not ctx.resilient_parsing:
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 

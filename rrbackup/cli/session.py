@@ -15,7 +15,7 @@ from rrbackup.cli.listening import listening
 from rrbackup.cli.options import GlobalOptions
 from rrbackup.cli.output import Output
 from rrbackup.cli.tables import Table, plain_lines
-from rrbackup.config import load_config
+from rrbackup.config import Config, load_config
 from rrbackup.effects.limited import Limits
 from rrbackup.effects.opening import Ask
 from rrbackup.events import OnEvent
@@ -31,13 +31,20 @@ class Session:
     @contextmanager
     def repository(self) -> Iterator[Repository]:
         """The repository that the configuration names; warnings about the configuration are told first."""
+        with self.opened(self.configuration()) as repository:
+            yield repository
+
+    def opened(self, config: Config) -> Repository:
+        threads = self.options.threads or DEFAULT_THREADS
+        return open_repository(config, threads=threads, ask=self.asker(), limits=self._limits)
+
+    def configuration(self) -> Config:
+        """What was loaded; its warnings are told."""
         config = load_config(self.options.config)
         if not self.options.quiet:
             for warning in config.warnings():
                 self.output.warning(warning)
-        threads = self.options.threads or DEFAULT_THREADS
-        with open_repository(config, threads=threads, ask=self.asker(), limits=self._limits) as repository:
-            yield repository
+        return config
 
     @property
     def _limits(self) -> Limits:

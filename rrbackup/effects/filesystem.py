@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from io import FileIO
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from attrs import evolve, field, frozen
 
@@ -21,7 +21,7 @@ from rrbackup.effects.folders import FOLDER, Folders, enter, enter_no_link
 from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.pure.model import EntryType, PathText, Problem, ProblemKind
 from rrbackup.pure.names import escape, path_bytes, stays
-from rrbackup.pure.scan import Scanned
+from rrbackup.pure.scan import LeftOut, Scanned
 
 # Something else may have taken a file's place since the scan: never wait for a pipe's other end.
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -60,8 +60,8 @@ def scan(base: Path | bytes, options: ScanOptions) -> Iterator[Scanned | Problem
     A problem that is `incomplete` speaks for its path and everything below. Raises, at the first `next`,
     `BasePathMissing` if the base is not there or no folder, and `SourceError` if it cannot be read.
     """
-    with _base_folders(base, options.follow_symlinks) as folders:
-        yield from _Scan(base, folders, options).run()
+    with base_folders(base, options.follow_symlinks) as folders:
+        yield from cast("Iterator[Scanned | Problem]", TreeScan(base, folders, options).run())
 
 
 def open_source(base: Path | bytes, path: PathText, *, follow_symlinks: bool) -> FileIO:
@@ -69,7 +69,7 @@ def open_source(base: Path | bytes, path: PathText, *, follow_symlinks: bool) ->
 
     Raises `SourceError` if it cannot be opened or is not a file (any more), `BasePathMissing` as `scan` does.
     """
-    with _base_folders(base, follow_symlinks) as folders:
+    with base_folders(base, follow_symlinks) as folders:
         try:
             return _regular(_open_file(folders, path_bytes(path), follow_symlinks), path)
         except OSError as error:
@@ -101,7 +101,7 @@ def _regular(fd: int, path: PathText) -> FileIO:
     raise SourceError(f"cannot open {path}: it is not a file any more")
 
 
-def _base_folders(base: Path | bytes, follow: bool) -> Folders:
+def base_folders(base: Path | bytes, follow: bool) -> Folders:
     name = os.fsdecode(base)
     try:
         return Folders(os.open(base, FOLDER), enter if follow else enter_no_link)
@@ -118,7 +118,7 @@ _Identity = tuple[int, int]
 
 
 @frozen
-class _Folder:
+class Folder:
     """A folder still to be listed; `itself` is what to report should there be nothing to keep in it."""
 
     path: PathText
@@ -126,18 +126,20 @@ class _Folder:
     identity: _Identity
 
 
-_Item = Scanned | Problem | _Folder
+Item = Scanned | Problem | LeftOut | Folder
 
 
 @frozen
-class _Level:
+class Level:
     """A folder on the way from the base to where the scan is, and what of it has not been reported yet."""
 
     identity: _Identity
-    rest: Iterator[_Item]
+    rest: Iterator[Item]
 
 
-class _Scan:
+class TreeScan:
+    """One scan under way."""
+
     def __init__(self, base: Path | bytes, folders: Folders, options: ScanOptions) -> None:
         self._base = base
         self._folders = folders
@@ -149,38 +151,41 @@ class _Scan:
             self._identity = _identity(os.fstat(base_fd))
         self._above = {self._identity}
 
-    def run(self) -> Iterator[Scanned | Problem]:
+    def run(self) -> Iterator[Scanned | Problem | LeftOut]:
+        return self._walk(Level(self._identity, iter(self._content_of_base())))
+
+    def _walk(self, top: Level) -> Iterator[Scanned | Problem | LeftOut]:
         """A loop with a stack of its own: trees may be deeper than Python can recurse."""
-        levels = [_Level(self._identity, iter(self._content_of_base()))]
+        levels = [top]
         while levels:
             for item in levels[-1].rest:
-                if isinstance(item, _Folder):
+                if isinstance(item, Folder):
                     levels.append(self._enter(item))
                     break
                 yield item
             else:
                 self._above.discard(levels.pop().identity)
 
-    def _enter(self, folder: _Folder) -> _Level:
+    def _enter(self, folder: Folder) -> Level:
         self._above.add(folder.identity)
-        return _Level(folder.identity, iter(self._content(folder)))
+        return Level(folder.identity, iter(self._content(folder)))
 
-    def _content_of_base(self) -> list[_Item]:
+    def _content_of_base(self) -> list[Item]:
         try:
             return self._list(b"", "")
         except OSError as error:
             name = os.fsdecode(self._base)
             raise SourceError(f"cannot list the base path {name}: {error.strerror}") from error
 
-    def _content(self, folder: _Folder) -> list[_Item]:
+    def _content(self, folder: Folder) -> list[Item]:
         try:
             items = self._list(path_bytes(folder.path), folder.path)
         except OSError as error:
             return [_unreadable(folder.path, "cannot list the folder", error)]
         return items if any(map(_keeps_folder, items)) else [folder.itself, *items]
 
-    def _list(self, folder: bytes, text: str) -> list[_Item]:
-        items: list[_Item] = []
+    def _list(self, folder: bytes, text: str) -> list[Item]:
+        items: list[Item] = []
         with self._folders.opened(folder) as fd, os.scandir(fd) as entries:
             for entry in entries:
                 name = entry.name
@@ -190,7 +195,7 @@ class _Scan:
         items.sort(key=attrgetter("path"))
         return items
 
-    def _look(self, entry: os.DirEntry[str], path: PathText, fd: int) -> _Item | None:
+    def _look(self, entry: os.DirEntry[str], path: PathText, fd: int) -> Item | None:
         try:
             seen = entry.stat(follow_symlinks=self._follow)
             if stat.S_ISREG(seen.st_mode):
@@ -203,24 +208,24 @@ class _Scan:
             return self._folder(path, seen)
         return Problem(path, ProblemKind.SPECIAL, f"passed over: {_SPECIAL[stat.S_IFMT(seen.st_mode)]}")
 
-    def _with_extra(self, item: _Item, entry: os.DirEntry[str], fd: int) -> _Item:
-        if isinstance(item, Problem):
+    def _with_extra(self, item: Item, entry: os.DirEntry[str], fd: int) -> Item:
+        if isinstance(item, Problem | LeftOut):
             return item
         try:
             extra = self._extras.of(entry, fd, follow=self._follow)
         except OSError as error:
             return _unreadable(item.path, "cannot read its attributes", error)
-        if isinstance(item, _Folder):
+        if isinstance(item, Folder):
             return evolve(item, itself=item.itself._replace(extra=extra))
         return item._replace(extra=extra)
 
-    def _folder(self, path: PathText, seen: os.stat_result) -> _Item:
+    def _folder(self, path: PathText, seen: os.stat_result) -> Item:
         identity = _identity(seen)
         if identity in self._above:
             return Problem(path, ProblemKind.CYCLE, "passed over: it leads back to a folder that it is in")
         itself = _scanned(path, EntryType.DIRECTORY, seen)
         if self._everywhere or seen.st_dev == self._identity[0]:
-            return _Folder(path, itself, identity)
+            return Folder(path, itself, identity)
         return itself
 
     def _not_seen(self, entry: os.DirEntry[str], path: PathText, error: OSError) -> Problem | None:
@@ -234,9 +239,16 @@ class _Scan:
         return _unreadable(path, "cannot read its attributes", error)
 
 
-def _keeps_folder(item: _Item) -> bool:
+def _keeps_folder(item: Item) -> bool:
     """Whether a folder with this in it needs no entry: it has one below, or an older one there is kept."""
+    if isinstance(item, LeftOut):
+        return False
     return not isinstance(item, Problem) or item.kind.incomplete
+
+
+def path_of(folder: str, name: str) -> PathText:
+    """The path of a name in a folder. The plain scan, which has no time for a call, says the same in place."""
+    return PathText(f"{folder}/{name if stays(name) else escape(os.fsencode(name))}")
 
 
 def _identity(seen: os.stat_result) -> _Identity:

@@ -1,8 +1,8 @@
 """Files of one's own on the local disk: replaced atomically, locked, or appended to line by line.
 
 The rule decided here: whoever reads such a file sees it as it was before or as it is after, whenever the power
-goes. Every failure raises `LocalStateError` with the path. All files are made readable by their owner only,
-because they name the files of the backup.
+goes. Every failure raises `LocalStateError` with the path. Files are made readable by their owner only,
+because they name the files of the backup, unless it is said otherwise.
 """
 
 import errno
@@ -23,12 +23,15 @@ from rrbackup.errors import LocalLockHeld, LocalStateError, UsageError
 _PRIVATE = 0o600
 
 
-def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
-    """Replace the file by these bytes, durably. If anything fails, the old file stays as it was."""
+def write_atomically(path: Path, chunks: Iterable[bytes], mode: int = _PRIVATE) -> None:
+    """Replace the file by these bytes, durably. If anything fails, the old file stays as it was.
+
+    `mode` is for a file that others are meant to read.
+    """
     temporary = path.with_name(f".rrbackup-{secrets.token_hex(8)}")
     with _naming("write", path):
         try:
-            _write_new(temporary, chunks)
+            _write_new(temporary, chunks, mode)
             temporary.replace(path)
         except BaseException:
             with suppress(OSError):
@@ -37,8 +40,8 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
         _sync_folder(path)
 
 
-def _write_new(path: Path, chunks: Iterable[bytes]) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+def _write_new(path: Path, chunks: Iterable[bytes], mode: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with open(fd, "wb") as file:
         file.writelines(chunks)
         file.flush()

@@ -13,6 +13,7 @@ from rrbackup.effects.keychain import FindPassword
 from rrbackup.effects.passwords import PasswordSources, find_password
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.store import Store
+from rrbackup.pure.exclusions import Exclusions, Ignoring
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keys import Keyring, hashed_name
 from rrbackup.pure.model import PathText, Word
@@ -56,6 +57,16 @@ def names_of(config: Config) -> ObjectNames:
     )
 
 
+def exclusions_of(config: Config) -> Exclusions:
+    """What else than `ignore_files` leaves something out, and what takes it in again."""
+    return Exclusions(
+        Filters.of(config.include_files),
+        config.exclude_caches,
+        frozenset(config.exclude_if_present),
+        config.exclude_larger_than,
+    )
+
+
 def rules_of(config: Config, keys: Keyring | None, *, reprocess: bool = False) -> Rules:
     """What `config` says about paths. Names are hashed under `keys`; None is for those who have no password."""
     prefix_length = len(config.s3.prefix.encode()) + 1 if config.s3 and config.s3.prefix else 0
@@ -67,7 +78,7 @@ def rules_of(config: Config, keys: Keyring | None, *, reprocess: bool = False) -
         return object_key(config.remote_base_path, path, prefix_length, digest)
 
     return Rules(
-        ignore=Filters.of(config.ignore_files),
+        ignore=Ignoring(Filters.of(config.ignore_files), Filters.of(config.include_files)),
         skip_delete=Filters.of(config.skip_delete),
         words=partial(pipeline_for, config.rules),
         key=key,

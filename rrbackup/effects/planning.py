@@ -8,7 +8,8 @@ from rrbackup.effects.attributes import Extras
 from rrbackup.effects.checkpoints import check_against, read_to_head
 from rrbackup.effects.client import Client
 from rrbackup.effects.filesystem import ScanOptions, scan
-from rrbackup.effects.opening import rules_of
+from rrbackup.effects.opening import exclusions_of, rules_of
+from rrbackup.effects.selective_scan import scan_selected
 from rrbackup.effects.store_rules import MULTIPART_THRESHOLD, part_size
 from rrbackup.errors import BasePathEmpty
 from rrbackup.events import Notice, OnEvent, PlanMade, ProblemFound, Scanning
@@ -19,7 +20,7 @@ from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
 from rrbackup.pure.model import HeadRef, LocalManifest, Problem
 from rrbackup.pure.plan import BackupPlan, make_plan
 from rrbackup.pure.prices import Traffic
-from rrbackup.pure.scan import Scanned
+from rrbackup.pure.scan import LeftOut, Scanned
 
 SCAN_EVENT_EVERY = 1000
 _LOOKS = 2
@@ -80,12 +81,14 @@ def plan_backup(client: Client, manifest: LocalManifest, wanted: Wanted, on_even
     return made
 
 
-def _scan(client: Client, on_event: OnEvent) -> Iterator[Scanned | Problem]:
+def _scan(client: Client, on_event: OnEvent) -> Iterator[Scanned | Problem | LeftOut]:
     """The scan, and what there is to tell about it."""
     config = client.config
     extras = Extras(config.store_owner, config.store_xattrs)
     options = ScanOptions(Filters.of(config.ignore_files), config.follow_symlinks, config.visit_mountpoints, extras)
-    for number, item in enumerate(with_hardlinks(scan(config.base(), options)), start=1):
+    exclusions = exclusions_of(config)
+    found = scan_selected(config.base(), options, exclusions) if exclusions else scan(config.base(), options)
+    for number, item in enumerate(with_hardlinks(found), start=1):
         if isinstance(item, Problem):
             on_event(ProblemFound(item))
         elif number % SCAN_EVENT_EVERY == 0:

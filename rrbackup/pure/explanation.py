@@ -12,6 +12,7 @@ from rrbackup.pure.model import Entry, PathText, Word
 from rrbackup.pure.pipeline import PipelineRule, deciding_rule
 from rrbackup.pure.plan import lacks_words
 from rrbackup.pure.report import Version
+from rrbackup.pure.scan import LeftOut
 
 
 @frozen
@@ -31,10 +32,12 @@ class Decision:
 class Explanation:
     """What the configuration says of a path, and what the newest commit holds of it.
 
-    `ignored`, `kept` and `pipeline` name the filters of `ignore_files`, `skip_delete` and `file_pipeline` that decide;
-    None where none matches. `words` is what that pipeline asks for, in the order in which it is carried out, None
-    where no rule matches. `version` is the newest commit, None where there is none; `entry` what it holds at the path,
-    `below` how many entries lie below it. `lacks_words`: it is stored with less than the pipeline asks for now.
+    `ignored`, `kept` and `pipeline` name the filters of `ignore_files`, `skip_delete` and `file_pipeline` that
+    decide; None where none matches. So does `included` for `include_files`, which is above `ignore_files` and above
+    `excluded`: what on the disk, as it is now, leaves the path out. `words` is what that pipeline asks for, in the
+    order in which it is carried out, None where no rule matches. `version` is the newest commit, None where there is
+    none; `entry` what it holds at the path, `below` how many entries lie below it. `lacks_words`: it is stored with
+    less than the pipeline asks for now.
     """
 
     path: PathText
@@ -46,6 +49,8 @@ class Explanation:
     entry: Entry | None = None
     below: int = 0
     lacks_words: bool = False
+    included: Decision | None = None
+    excluded: LeftOut | None = None
 
 
 def explain(
@@ -55,8 +60,10 @@ def explain(
     rules: Sequence[PipelineRule],
     version: Version | None,
     entries: Sequence[Entry],
+    include: Sequence[str] = (),
+    excluded: LeftOut | None = None,
 ) -> Explanation:
-    """`entries` are those of `version`."""
+    """`entries` are those of `version`, `excluded` what the disk says."""
     entry = next((entry for entry in entries if entry.path == path), None)
     found = deciding_rule(rules, path)
     words = found[1].words if found else None
@@ -70,6 +77,8 @@ def explain(
         entry,
         sum(entry.path.startswith(f"{path}/") for entry in entries),
         entry is not None and lacks_words(entry, words),
+        _covering("include_files", include, path),
+        excluded,
     )
 
 

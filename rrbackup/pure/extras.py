@@ -11,16 +11,16 @@ from attrs import evolve
 
 from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import PathText, Problem
-from rrbackup.pure.scan import Scanned
+from rrbackup.pure.scan import LeftOut, Scanned
 
 _NOTHING = Extra()
 
 
-def with_hardlinks(found: Iterable[Scanned | Problem]) -> Iterator[Scanned | Problem]:
+def with_hardlinks(found: Iterable[Scanned | Problem | LeftOut]) -> Iterator[Scanned | Problem | LeftOut]:
     """Each file that is another name of one before it (in path order) names that one."""
     first: dict[tuple[int, int], PathText] = {}
     for item in found:
-        yield item if isinstance(item, Problem) or item.shared is None else _named(item, item.shared, first)
+        yield item if not isinstance(item, Scanned) or item.shared is None else _named(item, item.shared, first)
 
 
 def _named(item: Scanned, shared: tuple[int, int], first: dict[tuple[int, int], PathText]) -> Scanned:

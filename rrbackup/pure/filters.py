@@ -16,6 +16,8 @@ from rrbackup.errors import UsageError
 # What a path text never holds as it stands (see `names`); a % may begin an escape or stand before a wildcard.
 _UNESCAPED = re.compile(r"[\x00-\x1f\x7f\\]|%(?![0-9A-F*?])")
 
+_WILDCARD = re.compile(r"[*?\[]")
+
 
 @frozen
 class Filters:
@@ -50,10 +52,19 @@ class Filters:
         """Whether the path or any folder above it matches: a matched folder is left out whole."""
         return self._expression is not None and any(map(self._expression.match, _from_the_top(path)))
 
+    def may_match_below(self, folder: str) -> bool:
+        """Whether a pattern might match something in the folder: as far as its text before the first wildcard tells."""
+        return any(_may_match_below(pattern, f"{folder}/") for pattern in self.patterns)
+
     def deciding(self, path: str) -> tuple[int, str] | None:
         """Why `covers` says so: the index of the pattern, and the outermost folder, or the path, that it matches."""
         found = ((self.first(part), part) for part in _from_the_top(path))
         return next(((index, part) for index, part in found if index is not None), None)
+
+
+def _may_match_below(pattern: str, folder: str) -> bool:
+    fixed = _WILDCARD.split(pattern, maxsplit=1)[0]
+    return fixed.startswith(folder) or (fixed != pattern and folder.startswith(fixed))
 
 
 def _from_the_top(path: str) -> Iterator[str]:

@@ -5,13 +5,14 @@ The rule: a file is a *candidate* when its size, times or inode differ from what
 (links, empty folders, deletions, a changed mode) is decided here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 
 from attrs import define, evolve, field, frozen
 
 from rrbackup.errors import ConfigError
 from rrbackup.pure.attributes import Extra
+from rrbackup.pure.exclusions import why_left_out
 from rrbackup.pure.extras import carried
 from rrbackup.pure.keeping import Keeper, PathFilter
 from rrbackup.pure.local_format import Row, entry_in
@@ -32,7 +33,7 @@ from rrbackup.pure.model import (
 from rrbackup.pure.names import path_order
 from rrbackup.pure.pairing import pair_up
 from rrbackup.pure.reason import Reason
-from rrbackup.pure.scan import Scanned
+from rrbackup.pure.scan import LeftOut, Scanned
 
 CLOCK_GRANULARITY_NS = 2_000_000_000
 """The coarsest timestamps among file systems in use (FAT: two seconds)."""
@@ -142,7 +143,9 @@ def _stat_reason(stamp: LocalStamp | None, new: Scanned) -> Reason | None:
     return Reason.INODE if stamp.inode != new.inode else None
 
 
-def make_plan(head: HeadRef | None, old: Iterable[Row], found: Iterable[Scanned | Problem], rules: Rules) -> BackupPlan:
+def make_plan(
+    head: HeadRef | None, old: Iterable[Row], found: Iterable[Scanned | Problem | LeftOut], rules: Rules
+) -> BackupPlan:
     """The plan that takes the manifest `old` of `head` to what was `found` on disk (both in path order).
 
     Both are gone through once, side by side, and not kept. Raises ConfigError if no pipeline rule matches a file that
@@ -166,20 +169,27 @@ class _Walk:
     planned: list[Planned] = field(factory=list)
     gone: list[LocalEntry] = field(factory=list)
     problems: list[Problem] = field(factory=list)
+    left_out: dict[str, Reason] = field(factory=dict)
     places: list[Scanned] = field(factory=list)
     sizes: set[int] = field(factory=set)
     unchanged: int = 0
     scanned: int = 0
 
-    def passing(self, found: Iterable[Scanned | Problem]) -> Iterator[Scanned]:
+    def passing(self, found: Iterable[Scanned | Problem | LeftOut]) -> Iterator[Scanned]:
         for item in found:
-            if isinstance(item, Problem):
-                self.problems.append(item)
+            if not isinstance(item, Scanned):
+                self._pass_over(item)
                 continue
             self.scanned += 1
             if self.rules.skip_delete:
                 self.places.append(item)
             yield item
+
+    def _pass_over(self, item: Problem | LeftOut) -> None:
+        if isinstance(item, Problem):
+            self.problems.append(item)
+        else:
+            self.left_out[item.path] = item.reason
 
     def step(self, before: Row | None, now: Scanned | None, same: bool) -> None:
         if same and now is not None and self.rules.trust_stat:
@@ -208,7 +218,7 @@ class _Walk:
         unreadable = frozenset(p.path for p in self.problems if p.kind is ProblemKind.UNREADABLE)
         keeper = Keeper(self.rules.ignore, self.rules.skip_delete, self.places, unreadable)
         for old in self.gone:
-            self._add(_gone(old, keeper))
+            self._add(_gone(old, keeper, self.left_out))
         return BackupPlan(
             head,
             tuple(_with_known_size(candidate, self.sizes) for candidate in self.candidates),
@@ -320,14 +330,16 @@ def _plain_reason(old: Entry, new: Entry) -> Reason:
     return Reason.MODE if old.mode != new.mode else Reason.EXTRA
 
 
-def _gone(old: LocalEntry, keeper: Keeper) -> Planned | None:
+def _gone(old: LocalEntry, keeper: Keeper, left_out: Mapping[str, Reason]) -> Planned | None:
     path = old.entry.path
     if keeper.keeps(path):
         return None
-    return Planned(Change(Status.DELETED, old.entry), _why_gone(path, keeper))
+    return Planned(Change(Status.DELETED, old.entry), _why_gone(path, keeper, left_out))
 
 
-def _why_gone(path: str, keeper: Keeper) -> Reason:
+def _why_gone(path: str, keeper: Keeper, left_out: Mapping[str, Reason]) -> Reason:
     if keeper.ignore.covers(path):
         return Reason.IGNORED
+    if (reason := why_left_out(path, left_out)) is not None:
+        return reason
     return Reason.IN_THE_WAY if keeper.skip_delete.covers(path) else Reason.GONE

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import EntryType, PathText
+from rrbackup.pure.reason import Reason
 
 
 class Scanned(NamedTuple):
@@ -28,3 +29,11 @@ class Scanned(NamedTuple):
     target: str | None = None
     shared: tuple[int, int] | None = None
     extra: Extra | None = None
+
+
+class LeftOut(NamedTuple):
+    """A file that is too large, or a folder of which only the file `marker` is kept."""
+
+    path: PathText
+    reason: Reason
+    marker: str | None = None

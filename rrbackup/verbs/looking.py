@@ -1,6 +1,8 @@
 """The verbs that look for something in the history. They read the chain and no file contents."""
 
 from rrbackup.effects.checkpoints import Asked, Reach, read_commits
+from rrbackup.effects.opening import exclusions_of
+from rrbackup.effects.selective_scan import left_out
 from rrbackup.errors import NoSuchVersion, RRBackupError, UsageError
 from rrbackup.events import Notice, OnEvent, ignore_event
 from rrbackup.pure import chain
@@ -10,6 +12,7 @@ from rrbackup.pure.filters import Filters, pattern_problem
 from rrbackup.pure.model import Entry, Link, PathText
 from rrbackup.pure.names import parse_path
 from rrbackup.pure.report import Version
+from rrbackup.pure.scan import LeftOut
 from rrbackup.pure.soundness import amiss
 from rrbackup.pure.statistics import RepositoryStats, statistics
 from rrbackup.pure.stretch import Stretch
@@ -75,14 +78,31 @@ class Looking(Opened):
         return statistics(commits, reach.base, reach.lost)
 
     def explain(self, path: str, on_event: OnEvent = ignore_event) -> Explanation:
-        """Which filters of the configuration decide on a path, and what the newest commit holds of it.
+        """Which filters and exclusions of the configuration decide on a path, and what the newest commit holds of it.
 
-        The path need not exist. Raises UsageError for what is no path.
+        The path need not exist; what a mark or a size decides is looked up on the disk. Raises UsageError for
+        what is no path.
         """
         wanted = parse_path(path)
         config = self.config
         version, entries = self._newest(on_event)
-        return explain(wanted, config.ignore_files, config.skip_delete, config.rules, version, entries)
+        excluded = self._left_out(wanted)
+        return explain(
+            wanted,
+            config.ignore_files,
+            config.skip_delete,
+            config.rules,
+            version,
+            entries,
+            config.include_files,
+            excluded,
+        )
+
+    def _left_out(self, path: PathText) -> LeftOut | None:
+        exclusions = exclusions_of(self.config)
+        if not exclusions:
+            return None
+        return left_out(self.config.base(), path, exclusions, follow_symlinks=self.config.follow_symlinks)
 
     def _newest(self, on_event: OnEvent) -> tuple[Version | None, tuple[Entry, ...]]:
         try:

@@ -431,8 +431,10 @@ def test_what_slows_one_request_slows_every_client_of_the_store(
 # --- Ctrl-C ------------------------------------------------------------------------------------------------------
 
 
-def interrupted(bench: Bench, holds: Callable[[Request], bool]) -> subprocess.CompletedProcess[str]:
-    """A backup that gets SIGINT while the proxy holds a request back. Raises TimeoutExpired if that does not end it."""
+def interrupted(
+    bench: Bench, holds: Callable[[Request], bool], sent: signal.Signals = signal.SIGINT
+) -> subprocess.CompletedProcess[str]:
+    """A backup that gets a signal while the proxy holds a request back. Raises TimeoutExpired if it does not end."""
     held = threading.Event()
 
     def fate(request: Request, _: int) -> Fate:
@@ -445,7 +447,7 @@ def interrupted(bench: Bench, holds: Callable[[Request], bool]) -> subprocess.Co
     command = [*COMMAND, "backup", "--json", "-c", str(bench.config_file())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert held.wait(LIMIT_S)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         try:
             stdout, stderr = process.communicate(timeout=8)
         finally:
@@ -475,6 +477,16 @@ def test_an_interruption_ends_it_at_once_and_the_next_run_recovers(bench: Bench,
     assert (ended.returncode, ended.stderr) == (130, "")
     assert json.loads(ended.stdout)["error"]["type"] == "Interrupted"
     assert (bench.open_claim() is not None) is (what != "the first request")
+    assert bench.backup().problems == ()
+    bench.is_sound()
+
+
+def test_sigterm_ends_it_like_ctrl_c_and_leaves_the_claim(bench: Bench) -> None:
+    bench.holds(TREE)
+    ended = interrupted(bench, HELD["an upload"], signal.SIGTERM)
+    assert (ended.returncode, ended.stderr) == (143, "")
+    assert json.loads(ended.stdout)["error"]["message"] == "interrupted by SIGTERM"
+    assert bench.open_claim() is not None
     assert bench.backup().problems == ()
     bench.is_sound()
 

@@ -99,7 +99,11 @@ def test_a_reader_that_went_away_ends_it_quietly(config: Path) -> None:
     os.close(theirs)
 
 
-def test_an_interruption_says_what_the_next_run_does(config: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "by"),
+    [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, " by SIGTERM"), (signal.SIGHUP, 129, " by SIGHUP")],
+)
+def test_an_interruption_says_what_the_next_run_does(config: Path, sent: signal.Signals, code: int, by: str) -> None:
     # The command waits for somebody to write its configuration; by then it has certainly begun.
     pipe = config.with_name("pipe")
     os.mkfifo(pipe)
@@ -108,14 +112,14 @@ def test_an_interruption_says_what_the_next_run_does(config: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),
     )
     with open(pipe, "w"):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (code, "")
     first, second = err.splitlines()
-    assert first == "rrbackup: error: interrupted"
+    assert first == f"rrbackup: error: interrupted{by}"
     assert second.startswith("rrbackup: hint: a commit exists as a whole or not at all; the next backup")
 
 

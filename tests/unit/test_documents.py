@@ -232,6 +232,12 @@ def test_the_encrypted_configuration_loads_without_a_warning() -> None:
     assert config.words_used == set(Word)
 
 
+def test_the_selection_of_the_readme_loads() -> None:
+    selected = README["json5 selected"].strip().removeprefix("{")
+    config = parse_config('{"base_path": "/srv", "s3": {"bucket": "b"},' + selected, "README.md")
+    assert (config.exclude_caches, config.exclude_larger_than) == (True, 10 * 2**30)
+
+
 def all_keys() -> dict[str, object]:
     """Every key with its default: NOTHING for a required one, None for one without."""
     found: dict[str, object] = {}

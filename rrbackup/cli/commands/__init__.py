@@ -6,6 +6,7 @@ only when a command runs.
 
 # ruff: noqa: I001 (this is the order in which -h shows them)
 from rrbackup.cli.commands import backing_up, listing, looking, restoring, checking, collecting, repairing, granting
+from rrbackup.cli.commands import installing
 from rrbackup.cli.program import DEFAULT_COMMAND, program
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "checking",
     "collecting",
     "granting",
+    "installing",
     "listing",
     "looking",
     "program",

@@ -63,6 +63,7 @@ def init(
         "rrbackup backup --dry-run      what would be done, and why",
         "rrbackup -q                    for cron: says nothing unless something is wrong",
         "rrbackup --json | jq .bytes",
+        "rrbackup backup --metrics /var/lib/node_exporter/rrbackup.prom",
     ),
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be done to each file, and why; write nothing.")
@@ -74,21 +75,36 @@ def init(
 )
 @THREADS
 @LIMIT_UPLOAD
+@click.option(
+    "--metrics",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write how it went to FILE for Prometheus, also after a failure.",
+)
 @_ALLOW_EMPTY
 @TAKE_OVER
 @UPGRADE
 @click.pass_context
 def backup(
-    context: click.Context, dry_run: bool, reprocess: bool, allow_empty: bool, take_over: bool, upgrade: bool
+    context: click.Context,
+    dry_run: bool,
+    reprocess: bool,
+    metrics: str | None,
+    allow_empty: bool,
+    take_over: bool,
+    upgrade: bool,
 ) -> ExitCode:
     """Back up what has changed, as one commit.
 
     If nothing has changed, nothing is written. What an interrupted backup left behind is cleaned up first. A file
-    that cannot be read keeps its last committed state, and the exit code is 3.
+    that cannot be read keeps its last committed state, and the exit code is 3. The commands before_backup and
+    after_backup of the configuration are run around it, but not with --dry-run.
     """
     from rrbackup.cli import actions
 
     session, wanted = session_of(context), {"allow_empty": allow_empty, "reprocess": reprocess}
+    if dry_run and metrics is not None:
+        raise click.UsageError("--metrics is about backups, and --dry-run makes none")
     if dry_run:
         return actions.plan_backup(session, **wanted)
-    return actions.backup(session, **wanted, take_over=take_over, upgrade=upgrade)
+    return actions.backup(session, **wanted, take_over=take_over, upgrade=upgrade, metrics=metrics)
