@@ -179,13 +179,13 @@ def test_the_second_one_runs_after_an_interruption(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("key", ["before_backup", "after_backup"])
-@pytest.mark.parametrize("value", ["", "  ", "echo 'open", 7, ["echo", "x"]])
+@pytest.mark.parametrize("value", ["", "  ", "echo 'half-quoted", 7, ["echo", "x"]])
 def test_a_command_that_cannot_be_one_is_a_fault(bench: Bench, key: str, value: object) -> None:
     bench.configure(**{key: value})
     ran = bench.run()
     assert ran.code == 2
     assert f"  {key}: " in ran.err
-    assert "open" not in ran.err
+    assert "half-quoted" not in ran.err
 
 
 # --- metrics -----------------------------------------------------------------------------------------------------
