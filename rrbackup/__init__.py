@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from rrbackup.events import (
         BytesMoved,
         CheckPlanned,
+        CommitCopied,
+        CopyPlanned,
         DownloadPlanned,
         Event,
         FileDone,
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     )
     from rrbackup.pure.attributes import Extra, Owner, XAttr
     from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
+    from rrbackup.pure.copying import CopiedCommit, CopyPlan, CopyResult
     from rrbackup.pure.damage import Damage, DamageKind, Touched
     from rrbackup.pure.diagnosis import Diagnosis, Verdict
     from rrbackup.pure.explanation import Decision, Explanation
@@ -126,11 +129,16 @@ __all__ = [
     "ClientAtWork",
     "CollectResult",
     "CommandFailed",
+    "CommitCopied",
     "CommitStats",
     "Comparison",
     "ConditionFailed",
     "Config",
     "ConfigError",
+    "CopiedCommit",
+    "CopyPlan",
+    "CopyPlanned",
+    "CopyResult",
     "Cost",
     "Counts",
     "CryptoSettings",
@@ -258,6 +266,7 @@ _MODULES = (
     "rrbackup.pure.explanation",
     "rrbackup.pure.damage",
     "rrbackup.pure.diagnosis",
+    "rrbackup.pure.copying",
     "rrbackup.pure.format2",
     "rrbackup.config",
     "rrbackup.effects.keys",

@@ -13,6 +13,7 @@ from rrbackup.effects.opening import Ask, store_of
 from rrbackup.effects.store import Store
 from rrbackup.verbs.backups import Backups
 from rrbackup.verbs.checking import Checking
+from rrbackup.verbs.copying import Copying
 from rrbackup.verbs.listings import Listings
 from rrbackup.verbs.looking import Looking
 from rrbackup.verbs.repairs import Repairs
@@ -23,7 +24,7 @@ __all__ = ["DEFAULT_THREADS", "Repository", "open_repository"]
 DEFAULT_THREADS = 16
 
 
-class Repository(Backups, Listings, Looking, Restores, Repairs, Checking):
+class Repository(Backups, Listings, Looking, Restores, Copying, Repairs, Checking):
     """A repository as one client sees it. Made by `open_repository`."""
 
 

@@ -12,6 +12,8 @@ from rrbackup.pure.model import PathText, Problem, VersionId
 __all__ = [
     "BytesMoved",
     "CheckPlanned",
+    "CommitCopied",
+    "CopyPlanned",
     "DownloadPlanned",
     "Event",
     "FileDone",
@@ -58,8 +60,17 @@ class CheckPlanned:
 
 
 @frozen
+class CopyPlanned:
+    """`commits` commits are to be copied, and for them `files` contents with `size` bytes to be stored."""
+
+    commits: int
+    files: int
+    size: int
+
+
+@frozen
 class BytesMoved:
-    """`count` more bytes of a file were read (backup, check) or written (download)."""
+    """`count` more bytes of a file were read (backup, copy, check) or written (download)."""
 
     path: PathText
     count: int
@@ -94,7 +105,28 @@ class Published:
     sequence: int
 
 
-Event = Scanning | PlanMade | DownloadPlanned | CheckPlanned | BytesMoved | FileDone | ProblemFound | Notice | Published
+@frozen
+class CommitCopied:
+    """The commit `original` of the source exists in the target from this moment on."""
+
+    original: VersionId
+    version_id: VersionId
+    sequence: int
+
+
+Event = (
+    Scanning
+    | PlanMade
+    | DownloadPlanned
+    | CheckPlanned
+    | CopyPlanned
+    | BytesMoved
+    | FileDone
+    | ProblemFound
+    | Notice
+    | Published
+    | CommitCopied
+)
 OnEvent = Callable[[Event], None]
 
 

@@ -5,7 +5,17 @@ what is under way never counts beyond the sum that was announced.
 """
 
 from rrbackup.cli.texts import counted
-from rrbackup.events import BytesMoved, CheckPlanned, DownloadPlanned, Event, FileDone, PlanMade, ProblemFound, Scanning
+from rrbackup.events import (
+    BytesMoved,
+    CheckPlanned,
+    CopyPlanned,
+    DownloadPlanned,
+    Event,
+    FileDone,
+    PlanMade,
+    ProblemFound,
+    Scanning,
+)
 from rrbackup.pure.model import Problem, ProblemKind
 
 
@@ -28,9 +38,8 @@ class Count:
         match event:
             case Scanning(found=found):
                 self.description = f"scanning: {counted(found, 'entry', 'entries')}"
-            case PlanMade(files=files, size=size) | DownloadPlanned(files=files, size=size):
-                self._expect(files, size)
-            case CheckPlanned(files=files, size=size):
+            case PlanMade() | DownloadPlanned() | CheckPlanned() | CopyPlanned():
+                files, size = event.files, event.size
                 self._expect(files, size)
             case BytesMoved(path=path, count=count):
                 self._moving[path] = self._moving.get(path, 0) + count

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from rrbackup.cli.output import Output
 from rrbackup.cli.texts import human_bytes
-from rrbackup.events import Event, FileDone, Notice, OnEvent, ignore_event
+from rrbackup.events import CommitCopied, Event, FileDone, Notice, OnEvent, ignore_event
 
 
 @frozen
@@ -26,6 +26,8 @@ class Teller:
                 self.note(text)
             case FileDone(path=path, size=size, uploaded=uploaded) if self.verbose:
                 self.note(f"{path}: {human_bytes(size)}{', uploaded' if uploaded else ''}")
+            case CommitCopied(original=original, version_id=version_id, sequence=sequence) if self.verbose:
+                self.note(f"commit {original} is copied: {version_id} (#{sequence})")
             case _:
                 pass
 

@@ -11,9 +11,9 @@ from rrbackup.effects.client import Client
 from rrbackup.effects.coding import Coder
 from rrbackup.effects.opening import rules_of
 from rrbackup.effects.renewing import RENEW_SECONDS, Renewal
-from rrbackup.effects.runner import run
+from rrbackup.effects.runner import Transfer, run
 from rrbackup.effects.settling import Rest, try_store
-from rrbackup.effects.transfer import BackupTransfer, Options, Source
+from rrbackup.effects.transfer import BackupTransfer, Options, Source, Sources
 from rrbackup.errors import StalePlan, TransactionLost
 from rrbackup.events import Notice, OnEvent, Published
 from rrbackup.pure import collection, commit
@@ -69,18 +69,34 @@ def commit_plan(
         checkpoint=_checkpoint(client, plan, manifest, on_event),
     )
     known = contents_of(job.adopted) | catalogue(manifest.entries, damaged)
-    world = evolve(client.world(_transfer(client, job, known, on_event)), before_publish=client.control.check_head)
+    base = Source(client.config.base(), client.config.follow_symlinks)
+    transfer = sender(client, job, base, known, on_event)
+    return _concluded(client, run_job(client, job, transfer, on_event), plan, manifest)
+
+
+def run_job(client: Client, job: commit.Job, transfer: Transfer, on_event: OnEvent) -> commit.Ended:
+    """Drive the commit machine. Raises TransactionLost if another client won."""
+    world = evolve(client.world(transfer), before_publish=client.control.check_head)
     end = run(commit.begin(job), commit.next_effect, commit.advance, world)
     assert isinstance(end, commit.Ended)
-    if job.checkpoint is not None and end.ending.link is None and client.deletes:
+    link = end.ending.link
+    if job.checkpoint is not None and link is None and client.deletes:
         take_back(client.control, job.checkpoint)
-    return _concluded(client, end, plan, manifest, on_event)
+    if end.ending.lost:
+        client.local.drop_journal()
+        raise lost("nothing was published, and what was uploaded has been taken back")
+    if link is not None:
+        on_event(Published(link.version_id, link.diff.sequence))
+    return end
 
 
 def _checkpoint(client: Client, plan: BackupPlan, manifest: LocalManifest, on_event: OnEvent) -> CheckpointRef | None:
-    """What the commit of this plan will name, where a checkpoint is due."""
-    if not will_publish(plan):
-        return None
+    """What the commit of this plan will name, where it is as good as certain to be published."""
+    return due_checkpoint(client, manifest, on_event) if will_publish(plan) else None
+
+
+def due_checkpoint(client: Client, manifest: LocalManifest, on_event: OnEvent) -> CheckpointRef | None:
+    """A checkpoint for a commit on top of `manifest` to name, where one is due."""
     rebuilt = client.local.load().manifest is None
     return next_checkpoint(client.control, manifest, rebuilt=rebuilt, tell=lambda why: on_event(Notice(why)))
 
@@ -95,36 +111,36 @@ def held_meanwhile(client: Client, rest: Rest) -> Iterator[Callable[[], Rest]]:
 
         def still() -> Rest:
             if rest.held and renewal.lost:
-                raise _lost("nothing was published")
+                raise lost("nothing was published")
             return evolve(rest, claim=renewal.claim)
 
         yield still
 
 
-def _transfer(
-    client: Client, job: commit.Job, known: Mapping[DedupKey, ObjectRef], on_event: OnEvent
+def sender(
+    client: Client,
+    job: commit.Job,
+    source: Sources,
+    known: Mapping[DedupKey, ObjectRef],
+    on_event: OnEvent,
+    *,
+    hashes_first: bool = True,
 ) -> BackupTransfer:
+    """Sends contents from `source` as the client's configuration wants them stored, and writes receipts down."""
     config = client.config
     coder = Coder(config.compress_level, client.keys.opened, config.chunk_size, secrets.token_bytes)
     return BackupTransfer(
         client.content_store,
-        Source(config.base(), config.follow_symlinks),
+        source,
         known,
-        Options(coder, client.threads, config.s3.storage_class if config.s3 else None),
+        Options(coder, client.threads, config.s3.storage_class if config.s3 else None, hashes_first),
         lambda content, ref: client.local.note_receipt(Receipt(job.line, content.sha256, content.size, ref)),
         on_event,
     )
 
 
-def _concluded(
-    client: Client, end: commit.Ended, plan: BackupPlan, manifest: LocalManifest, on_event: OnEvent
-) -> Committed:
-    if end.ending.lost:
-        client.local.drop_journal()
-        raise _lost("nothing was published, and what was uploaded has been taken back")
+def _concluded(client: Client, end: commit.Ended, plan: BackupPlan, manifest: LocalManifest) -> Committed:
     link = end.ending.link
-    if link is not None:
-        on_event(Published(link.version_id, link.diff.sequence))
     client.local.save(stamped(fold_links(manifest, (link,) if link else ()), plan, end.results))
     client.local.drop_journal()
     return Committed(link, end.results)
@@ -139,11 +155,12 @@ def collect(client: Client, rest: Rest, only: frozenset[VersionRef] | None) -> t
     assert isinstance(end, collection.Ended)
     client.local.drop_journal()
     if end.lost:
-        raise _lost("nothing more was deleted")
+        raise lost("nothing more was deleted")
     return end.removed
 
 
-def _lost(consequence: str) -> TransactionLost:
+def lost(consequence: str) -> TransactionLost:
+    """The error of a transaction that another client was faster than, or ended."""
     return TransactionLost(
         f"another client has committed or taken over meanwhile; {consequence}", hint="run again when it has ended"
     )

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from io import FileIO
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -26,6 +27,21 @@ class Whole:
     data: bytes = field(repr=False)
     content: Content
     stable: bool
+
+
+class Reader(Protocol):
+    """One content that passes by; `content` and `stable` say afterwards what it was."""
+
+    @property
+    def size(self) -> int: ...
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+    @property
+    def stable(self) -> bool: ...
+
+    @property
+    def content(self) -> Content: ...
 
 
 class SourceReader:
@@ -102,12 +118,12 @@ def _fingerprint(seen: os.stat_result) -> tuple[int, int, int]:
     return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
-def read_whole(reader: SourceReader) -> Whole:
+def read_whole(reader: Reader) -> Whole:
     data = b"".join(reader.chunks())
     return Whole(data, reader.content, reader.stable)
 
 
-def read_through(reader: SourceReader) -> Content:
+def read_through(reader: Reader) -> Content:
     """Hash without keeping the bytes."""
     for _ in reader.chunks():
         pass

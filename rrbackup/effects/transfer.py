@@ -6,17 +6,18 @@ where its size says that its content may be known. Memory is bounded by threads 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event as Flag
 from time import time_ns
+from typing import Protocol
 
 from attrs import evolve, frozen
 
 from rrbackup.effects.coding import Coder, Encoded, without_compression
 from rrbackup.effects.contents import Contents
 from rrbackup.effects.filesystem import open_source
-from rrbackup.effects.reading import Clock, SourceReader, Whole, read_through, read_whole
+from rrbackup.effects.reading import Clock, OnBytes, Reader, SourceReader, Whole, read_through, read_whole
 from rrbackup.effects.renewing import Lost
 from rrbackup.effects.store import ContentStore, Stored
 from rrbackup.effects.telling import OnReceipt, Telling
@@ -40,6 +41,12 @@ class Interrupted(Exception):
     """Another thread has failed, the claim is lost or the user has had enough; this one stops at the next chunk."""
 
 
+class Sources(Protocol):
+    """Where the contents of candidates come from."""
+
+    def opened(self, candidate: Candidate, on_bytes: OnBytes) -> AbstractContextManager[Reader]: ...
+
+
 @frozen
 class Source:
     """The tree to read from."""
@@ -48,12 +55,20 @@ class Source:
     follow_symlinks: bool = True
     now: Clock = time_ns
 
+    @contextmanager
+    def opened(self, candidate: Candidate, on_bytes: OnBytes) -> Iterator[Reader]:
+        with open_source(self.base, candidate.path, follow_symlinks=self.follow_symlinks) as file:
+            yield SourceReader(file, candidate.path, self.now, on_bytes)
+
 
 @frozen
 class Options:
+    """`hashes_first`: of files of one size, which may be equal, the big ones are hashed before they are sent."""
+
     coder: Coder
     threads: int = 16
     storage_class: str | None = None
+    hashes_first: bool = True
 
 
 class BackupTransfer:
@@ -65,7 +80,7 @@ class BackupTransfer:
     def __init__(
         self,
         store: ContentStore,
-        source: Source,
+        source: Sources,
         known: Mapping[DedupKey, ObjectRef],
         options: Options,
         on_receipt: OnReceipt,
@@ -100,9 +115,10 @@ class BackupTransfer:
         requests under way come to their end, and nobody is told of it.
         """
         self._lost = lost
-        sizes = Counter(candidate.size for candidate in candidates)
-        self._repeated_sizes = frozenset(size for size, count in sizes.items() if count > 1)
         threads = self._options.threads
+        if self._options.hashes_first:
+            sizes = Counter(candidate.size for candidate in candidates)
+            self._repeated_sizes = frozenset(size for size, count in sizes.items() if count > 1)
         with workers(threads) as pool:
             try:
                 return tuple(side_by_side(pool, threads, self._settle, candidates))
@@ -193,7 +209,7 @@ class BackupTransfer:
         with self._opened(candidate) as reader:
             return self._stream(candidate, reader, attempts, last)
 
-    def _stream(self, candidate: Candidate, reader: SourceReader, attempts: "_Attempts", last: bool) -> Settled | None:
+    def _stream(self, candidate: Candidate, reader: Reader, attempts: "_Attempts", last: bool) -> Settled | None:
         labels = object_labels(candidate.path, candidate.mtime_ns, candidate.mode, None)
         words = attempts.words if not last else without_compression(attempts.words)
         encoded = self._options.coder.stream(words, reader.chunks(), reader.size, candidate.key)
@@ -242,11 +258,8 @@ class BackupTransfer:
         found = self._contents.find(dedup_key(content.sha256, candidate.asked))
         return Settled(candidate.path, content, found) if found else None
 
-    @contextmanager
-    def _opened(self, candidate: Candidate) -> Iterator[SourceReader]:
-        source = self._source
-        with open_source(source.base, candidate.path, follow_symlinks=source.follow_symlinks) as file:
-            yield SourceReader(file, candidate.path, source.now, lambda count: self._moved(candidate, count))
+    def _opened(self, candidate: Candidate) -> AbstractContextManager[Reader]:
+        return self._source.opened(candidate, lambda count: self._moved(candidate, count))
 
     # --- telling -----------------------------------------------------------------------------------------------
 

@@ -26,6 +26,14 @@ class Signature:
 
 
 @frozen
+class Origin:
+    """What a commit keeps that is a copy of one in another repository: when that was made, and where."""
+
+    created_ns: int
+    host: str
+
+
+@frozen
 class Patience:
     """For how long an open claim that was not renewed counts as alive: one of the client's own host, one of another's.
 

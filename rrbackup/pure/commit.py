@@ -24,7 +24,7 @@ from attrs import evolve, frozen
 
 from rrbackup.pure import claims, sweep
 from rrbackup.pure.adoption import Receipt, not_needed, refs_of
-from rrbackup.pure.claims import Signature
+from rrbackup.pure.claims import Origin, Signature
 from rrbackup.pure.manifest import changes_of
 from rrbackup.pure.model import (
     CheckpointRef,
@@ -68,6 +68,7 @@ class Job:
 
     `claim` is the record that it builds on: an idle one, or the open one that our recovery holds for the sake of the
     `adopted` uploads of an interrupted run. `checkpoint` lies in the store already, and the diff will name it.
+    `origin`: the commit is a copy, and is published even if it changes nothing here.
     """
 
     who: Signature
@@ -77,6 +78,7 @@ class Job:
     deletes: bool = True
     adopted: frozenset[Receipt] = frozenset()
     checkpoint: CheckpointRef | None = None
+    origin: Origin | None = None
 
     @property
     def head(self) -> HeadRef | None:
@@ -258,7 +260,7 @@ def _uploaded(state: Uploading, seen: SeenClaim) -> State:
 
 
 def _after_reading(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None) -> State:
-    if changes_of(job.plan, results):
+    if job.origin is not None or changes_of(job.plan, results):
         return Publishing(job, results, claim)
     return _tidy(job, results, claim, Ending())
 
@@ -317,8 +319,8 @@ def _diff(job: Job, results: tuple[FileResult, ...]) -> Diff:
         parent=job.head.as_parent if job.head else None,
         transaction=job.who.transaction,
         kind=DiffKind.COMMIT,
-        created_ns=job.who.created_ns,
-        host=job.who.host,
+        created_ns=(job.origin or job.who).created_ns,
+        host=(job.origin or job.who).host,
         changes=changes_of(job.plan, results),
         checkpoint=job.checkpoint,
     )

@@ -6,7 +6,7 @@ S3 takes ASCII only, 2 KB in all, so the path is percent-encoded once more and a
 
 from urllib.parse import quote
 
-from rrbackup.pure.model import PathText
+from rrbackup.pure.model import NOT_RECORDED, PathText
 
 MAX_METADATA_BYTES = 2048
 
@@ -16,8 +16,9 @@ def object_labels(path: PathText, mtime_ns: int, mode: int, sha256: str | None) 
     labels = {
         "rrbackup-path": quote(path, safe="/%"),
         "rrbackup-mtime-ns": str(mtime_ns),
-        "rrbackup-mode": f"{mode:04o}",
     }
+    if mode != NOT_RECORDED:
+        labels["rrbackup-mode"] = f"{mode:04o}"
     if sha256 is not None:
         labels["rrbackup-sha256"] = sha256
     return labels if _size(labels) <= MAX_METADATA_BYTES else {}

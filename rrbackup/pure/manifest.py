@@ -147,6 +147,8 @@ def check_remembered(local: HeadRef | None, links: Sequence[Link], manifest_file
 def entry_of(candidate: Candidate, result: Settled) -> Entry:
     """What a commit records of a file: what was read, not what the scan saw."""
     content = result.content
+    if candidate.copied is not None:
+        return evolve(candidate.copied, size=content.size, object=result.object)
     return Entry(
         candidate.path,
         EntryType.FILE,

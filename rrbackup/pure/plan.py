@@ -50,7 +50,8 @@ class Detection(StrEnum):
 @frozen
 class Candidate:
     """A file whose content has to be looked at. `known_size`: content of this size is in the repository, so it
-    may turn out unchanged or a duplicate; otherwise an upload is certain. `anew`: what is stored of it does not do."""
+    may turn out unchanged or a duplicate; otherwise an upload is certain. `anew`: what is stored of it does not do.
+    `copied` is the entry of another repository, whose content this is to be."""
 
     path: PathText
     size: int
@@ -63,6 +64,7 @@ class Candidate:
     known_size: bool = False
     anew: bool = False
     extra: Extra | None = None
+    copied: Entry | None = None
 
 
 @frozen
@@ -262,7 +264,7 @@ def lacks_words(entry: Entry, words: tuple[Word, ...] | None) -> bool:
 
 
 def _candidate(old: LocalEntry | None, new: Scanned, reason: Reason, rules: Rules) -> Candidate:
-    words = _words(new.path, rules)
+    words = words_for(new.path, rules)
     return Candidate(
         new.path,
         new.size,
@@ -295,11 +297,12 @@ def under(plan: BackupPlan, rules: Rules) -> BackupPlan:
 
 
 def _under(candidate: Candidate, rules: Rules) -> Candidate:
-    words = _words(candidate.path, rules)
+    words = words_for(candidate.path, rules)
     return evolve(candidate, key=rules.key(candidate.path, words), asked=words)
 
 
-def _words(path: PathText, rules: Rules) -> tuple[Word, ...]:
+def words_for(path: PathText, rules: Rules) -> tuple[Word, ...]:
+    """The pipeline that a file is to be stored with. Raises ConfigError where there is none."""
     words = rules.words(path)
     if words is None:
         raise ConfigError(

@@ -29,6 +29,7 @@ class Opened:
         self.config = config
         self._client = Client(config, store, threads, ask, limits)
         self._threads = threads
+        self._limits = limits
 
     def __enter__(self) -> Self:
         return self

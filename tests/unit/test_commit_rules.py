@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from rrbackup.pure.adoption import Receipt
-from rrbackup.pure.claims import Signature
+from rrbackup.pure.claims import Origin, Signature
 from rrbackup.pure.commit import (
     Claiming,
     Clearing,
@@ -348,3 +348,11 @@ def test_who_adopted_something_gives_it_back_when_the_claim_is_lost_before_anyth
     state = advance(Confirming(GOING_ON, ()), ClaimSeen(FOREIGN))
     assert state == Tidying(GOING_ON, (), RECOVERED, LOST, (Y0, A0), NO_SEARCH)
     assert advance(state, Done()) == Clearing(GOING_ON, (), RECOVERED, LOST)
+
+
+def test_a_copy_bears_the_time_and_host_of_its_original_and_is_published_even_without_changes() -> None:
+    job = evolve(JOB, plan=BackupPlan(JOB.head), origin=Origin(7, "attic"))
+    effect = next_effect(begin(job))
+    assert isinstance(effect, Publish)
+    assert (effect.diff.created_ns, effect.diff.host, effect.diff.changes) == (7, "attic", ())
+    assert effect.diff.transaction == WHO.transaction

@@ -5,7 +5,17 @@ only when a command runs.
 """
 
 # ruff: noqa: I001 (this is the order in which -h shows them)
-from rrbackup.cli.commands import backing_up, listing, looking, restoring, checking, collecting, repairing, granting
+from rrbackup.cli.commands import (
+    backing_up,
+    listing,
+    looking,
+    restoring,
+    copying,
+    checking,
+    collecting,
+    repairing,
+    granting,
+)
 from rrbackup.cli.commands import installing
 from rrbackup.cli.program import DEFAULT_COMMAND, program
 
@@ -14,6 +24,7 @@ __all__ = [
     "backing_up",
     "checking",
     "collecting",
+    "copying",
     "granting",
     "installing",
     "listing",
