@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from rrbackup.api import open_repository
 from rrbackup.cli import documents
 from rrbackup.cli.documents import Document
 from rrbackup.cli.exit_codes import ExitCode
@@ -16,7 +15,7 @@ from rrbackup.pure.copying import CopiedCommit, CopyPlan, CopyResult
 
 def copy(session: Session, to: str, *, last: int | None, dry_run: bool, take_over: bool) -> ExitCode:
     target_config = load_config(to)
-    opened = open_repository(target_config, ask=session.asker("Password of the copy"))
+    opened = session.opened(target_config, "Password of the copy")
     with session.repository() as repository, opened as target, session.listening() as listen:
         if not dry_run:
             result = repository.copy_to(target, listen, last=last, take_over=take_over)

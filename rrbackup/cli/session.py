@@ -34,9 +34,10 @@ class Session:
         with self.opened(self.configuration()) as repository:
             yield repository
 
-    def opened(self, config: Config) -> Repository:
+    def opened(self, config: Config, password: str = "Password") -> Repository:
+        """With the limits that were asked for; `password` is what a person is asked for."""
         threads = self.options.threads or DEFAULT_THREADS
-        return open_repository(config, threads=threads, ask=self.asker(), limits=self._limits)
+        return open_repository(config, threads=threads, ask=self.asker(password), limits=self._limits)
 
     def configuration(self) -> Config:
         """What was loaded; its warnings are told."""

@@ -3,6 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.options import LIMIT_DOWNLOAD, LIMIT_UPLOAD, THREADS
 from rrbackup.cli.program import TAKE_OVER, program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -24,6 +25,9 @@ from rrbackup.cli.teaching import examples
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be copied. Nothing is written.")
 @TAKE_OVER
+@THREADS
+@LIMIT_UPLOAD
+@LIMIT_DOWNLOAD
 @click.pass_context
 def copy(context: click.Context, to: str, last: int | None, dry_run: bool, take_over: bool) -> ExitCode:
     """Copy the history into another repository, such as one on a disk.
