@@ -15,7 +15,7 @@ from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.restore import FileWriter, Target
 from rrbackup.effects.store import ContentStore
 from rrbackup.effects.telling import Telling
-from rrbackup.effects.workers import workers
+from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.errors import (
     DamagedObject,
     ObjectMissing,
@@ -121,8 +121,7 @@ class Restorer:
         """An interruption waits for nobody: the target gives up what is under way, and nobody is told of it."""
         with workers(self._threads) as pool:
             try:
-                for _ in pool.map(self._restore_group, by_object(entries)):
-                    pass
+                side_by_side(pool, self._threads, self._restore_group, by_object(entries))
             except BaseException as error:
                 self._stopped = True
                 if not isinstance(error, Exception):
