@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
+from operator import attrgetter
 
 import orjson
 from attrs import frozen
@@ -45,6 +46,8 @@ _SEEN_FROM = 1
 """A line is `[[what a scan tells],{what else there is}]`."""
 _PATH = re.compile(rb'\[\[("(?:[^"\\]|\\.)*")')
 _EXTRA = b'"extra":'
+_plain_seen = attrgetter("path", "type", "size", "mtime_ns", "mode", "target")
+_file_seen = attrgetter("path", "type", "size", "mtime_ns", "mode", "target", "ctime_ns", "inode")
 _SEEN = ("path", "type", "size", "mtime_ns", "mode", "target")
 
 
@@ -108,17 +111,15 @@ def says(row: Row, found: Scanned) -> bool:
     """Whether a line says that this disk held, when it was last seen, just what was found, and nothing else."""
     if not isinstance(row, bytes):
         return False
-    path, kind, size, mtime_ns, ctime_ns, inode, mode, target = found[:8]
-    this_disk = (ctime_ns, inode) if kind is EntryType.FILE else (None, None)
-    seen = orjson.dumps((path, kind, size, mtime_ns, mode, target, *this_disk))
-    return row.startswith(seen, _SEEN_FROM) and _says_extra(row, found.extra)
+    seen = _file_seen(found) if found.type is EntryType.FILE else (*_plain_seen(found), None, None)
+    return row.startswith(orjson.dumps(seen), _SEEN_FROM) and _says_extra(row, found.extra)
 
 
 def _says_extra(row: bytes, extra: Extra | None) -> bool:
-    """What else is known stands last, and a quote within a text is escaped. Holes no scan tells of, so those are
-    looked at.
+    """What else is known stands last, so it is looked for from there, and a quote within a text is escaped. Holes no
+    scan tells of, so those are looked at.
     """
-    return _EXTRA not in row if extra is None else row.endswith(_extra_bytes(extra))
+    return row.rfind(_EXTRA) < 0 if extra is None else row.endswith(_extra_bytes(extra))
 
 
 @lru_cache
