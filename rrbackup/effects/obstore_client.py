@@ -126,7 +126,7 @@ def _in_boto3s_words(text: str, operation: str, place: str) -> Exception:
     if status := _STATUS.search(said):
         return _refusal(int(status[1]), said, operation)
     if _NO_ANSWER not in said:
-        return boto.UnknownClientMethodError(method_name=said)
+        return boto.HTTPClientError(error=said)  # nothing is known, so it counts as unanswered
     if _NEVER_CONNECTED in details:
         return boto.EndpointConnectionError(endpoint_url=place, error=said)
     if _CUT_OFF in said:
