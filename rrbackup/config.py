@@ -147,6 +147,7 @@ class Config:
     compress_level: int = field(default=DEFAULT_LEVEL, metadata=check.checked_by(check.whole_number(1, 22)))
     visit_mountpoints: bool = field(default=True, metadata=_FLAG)
     follow_symlinks: bool = field(default=True, metadata=_FLAG)
+    store_folders: bool = field(default=False, metadata=_FLAG)
     store_owner: bool = field(default=False, metadata=_FLAG)
     store_xattrs: bool = field(default=False, metadata=_FLAG)
     change_detection: Detection = field(

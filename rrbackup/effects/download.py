@@ -70,15 +70,15 @@ class Restorer:
         self.removed = 0
 
     def restore(self, plan: RestorePlan) -> tuple[Problem, ...]:
-        """What is in the way goes first; then folders, files and links; what is left over, and the times of the
+        """What is in the way goes first; then folders, files and links; what is left over, and modes and times of the
         folders, deepest first, at the end.
         """
-        self._remove(plan.obstacles)
         self._gives = plan.gives
         done = [(s.act, s.entry) for s in plan.steps if s.entry is not None and s.act is not RestoreAct.LEAVE]
-        folders = [entry for _, entry in done if entry.type is EntryType.DIRECTORY]
-        for entry in folders:
-            self._guarded(entry.path, partial(self._target.directory, entry.path))
+        folders = [(act, entry) for act, entry in done if entry.type is EntryType.DIRECTORY]
+        self._prepare(entry for act, entry in folders if act is RestoreAct.UPDATE)
+        self._remove(plan.obstacles)
+        self._prepare(entry for act, entry in folders if act is not RestoreAct.UPDATE)
         links = [step for step in plan.steps if step.link_to is not None]
         fetched = plan.fetched()
         leaders = {step.link_to for step in links}
@@ -91,9 +91,13 @@ class Restorer:
             elif act is RestoreAct.UPDATE and entry.type is EntryType.FILE:
                 self._guarded(entry.path, partial(self._target.update, entry.path, plan.gives.of(entry)))
         self._remove(plan.leftovers)
-        for entry in reversed(folders):
+        for _, entry in reversed(folders):
             self._guarded(entry.path, partial(self._target.finish_directory, entry.path, plan.gives.of(entry)))
         return tuple(self._problems)
+
+    def _prepare(self, folders: Iterable[Entry]) -> None:
+        for entry in folders:
+            self._guarded(entry.path, partial(self._target.directory, entry.path, entry.mode))
 
     def _remove(self, steps: Iterable[RestoreStep]) -> None:
         for step in steps:

@@ -45,18 +45,20 @@ class PathFilter(Protocol):
 
 @frozen
 class ScanOptions:
-    """What a scan leaves out and what it follows."""
+    """What a scan leaves out and what it follows; `all_folders`: also one that holds something is an entry."""
 
     ignore: PathFilter
     follow_symlinks: bool = True
     visit_mountpoints: bool = True
     extras: Extras = field(factory=Extras)
+    all_folders: bool = False
 
 
 def scan(base: Path | bytes, options: ScanOptions) -> Iterator[Scanned | Problem]:
     """Entries and problems of the tree below `base`, sorted by `names.path_order`.
 
-    An entry is a file, a link (unless links are followed), or a folder below which there is nothing to keep.
+    An entry is a file, a link (unless links are followed), or a folder: with `all_folders` each that can be listed,
+    else one below which there is nothing to keep.
     A problem that is `incomplete` speaks for its path and everything below. Raises, at the first `next`,
     `BasePathMissing` if the base is not there or no folder, and `SourceError` if it cannot be read.
     """
@@ -147,6 +149,7 @@ class TreeScan:
         self._follow = options.follow_symlinks
         self._everywhere = options.visit_mountpoints
         self._extras = options.extras
+        self._all_folders = options.all_folders
         with folders.opened(b"") as base_fd:
             self._identity = _identity(os.fstat(base_fd))
         self._above = {self._identity}
@@ -182,7 +185,8 @@ class TreeScan:
             items = self._list(path_bytes(folder.path), folder.path)
         except OSError as error:
             return [_unreadable(folder.path, "cannot list the folder", error)]
-        return items if any(map(_keeps_folder, items)) else [folder.itself, *items]
+        follows_from_others = not self._all_folders and any(map(_keeps_folder, items))
+        return items if follows_from_others else [folder.itself, *items]
 
     def _list(self, folder: bytes, text: str) -> list[Item]:
         items: list[Item] = []

@@ -6,9 +6,10 @@ how a name is entered (through a link, never through a link, made if missing) is
 
 import errno
 import os
+import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,8 @@ Enter = Callable[[int, bytes], int]
 """Opens the folder of that name in the folder with that descriptor."""
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
+
+FULL_TO_OWNER = 0o700
 
 _KEPT_OPEN = 64
 
@@ -29,6 +32,18 @@ def enter(parent_fd: int, name: bytes) -> int:
 def enter_no_link(parent_fd: int, name: bytes) -> int:
     """Enter a folder, but no link."""
     return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=parent_fd)
+
+
+def open_up(parent_fd: int, name: bytes) -> None:
+    """Let its owner into a folder that keeps him out, such as one that was restored before; not through a link."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=parent_fd)
+    try:
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & FULL_TO_OWNER != FULL_TO_OWNER:
+            with suppress(PermissionError):  # it is another's; what cannot be written is reported
+                os.chmod(f"/proc/self/fd/{fd}", mode | FULL_TO_OWNER)
+    finally:
+        os.close(fd)
 
 
 class Folders:

@@ -85,7 +85,10 @@ def _scan(client: Client, on_event: OnEvent) -> Iterator[Scanned | Problem | Lef
     """The scan, and what there is to tell about it."""
     config = client.config
     extras = Extras(config.store_owner, config.store_xattrs)
-    options = ScanOptions(Filters.of(config.ignore_files), config.follow_symlinks, config.visit_mountpoints, extras)
+    ignore = Filters.of(config.ignore_files)
+    options = ScanOptions(
+        ignore, config.follow_symlinks, config.visit_mountpoints, extras, all_folders=config.store_folders
+    )
     exclusions = exclusions_of(config)
     found = scan_selected(config.base(), options, exclusions) if exclusions else scan(config.base(), options)
     for number, item in enumerate(with_hardlinks(found), start=1):

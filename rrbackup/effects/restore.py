@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from rrbackup.effects.attributes import attempt, give
-from rrbackup.effects.folders import FOLDER, Folders, enter_no_link
+from rrbackup.effects.folders import FOLDER, FULL_TO_OWNER, Folders, enter_no_link, open_up
 from rrbackup.errors import SourceError
 from rrbackup.pure.giving import Given
 from rrbackup.pure.model import NOT_RECORDED, PathText
@@ -33,6 +33,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 _PRIVATE = 0o600
 _OF_NEW_FILES = 0o666
+_OF_NEW_FOLDERS = 0o777
 _BLOCK = 4096
 _ZEROS = bytes(_BLOCK)
 
@@ -161,8 +162,19 @@ class Target:
                 writer.remove()
         return writer
 
-    def directory(self, path: PathText) -> None:
-        """Make a folder, with those above it; one that exists is left alone."""
+    def directory(self, path: PathText, mode: int = NOT_RECORDED) -> None:
+        """Make a folder, with those above it; one that exists is left alone.
+
+        Where `mode` says that `finish_directory` will set its permissions, only its owner can enter a new one before
+        that, and may write into one that exists.
+        """
+        finished = mode != NOT_RECORDED
+        with self._parent(path) as (folder_fd, name), _naming(path):
+            try:
+                os.mkdir(name, FULL_TO_OWNER if finished else _OF_NEW_FOLDERS, dir_fd=folder_fd)
+            except FileExistsError:
+                if finished:
+                    open_up(folder_fd, name)
         with self._opened(path):
             pass
 

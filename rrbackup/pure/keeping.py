@@ -1,7 +1,7 @@
 """What becomes of entries that the scan did not find: which stay as they were committed last.
 
 The rule: a path that could not be read, and what lies below it, stays (design invariant 9), and so does what
-`skip_delete` covers, unless something else has its place.
+`skip_delete` covers, with the entries of the folders that it lies in, unless something else has its place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from rrbackup.pure.model import EntryType
+from rrbackup.pure.model import Entry, EntryType
 from rrbackup.pure.scan import Scanned
 
 
@@ -35,6 +35,19 @@ class Keeper:
 
     def keeps(self, path: str) -> bool:
         return self._unread(path) or (self.skip_delete.covers(path) and not self.displaced(path))
+
+    def staying(self, gone: Sequence[Entry]) -> frozenset[str]:
+        """The paths of `gone`, which comes in path order, that stay."""
+        stays: set[str] = set()
+        around: set[str] = set()
+        for entry in reversed(gone):
+            if self.keeps(entry.path):
+                stays.add(entry.path)
+                if not self._unread(entry.path):
+                    around.update(folders_above(entry.path))
+            elif entry.path in around and not self.displaced(entry.path):
+                stays.add(entry.path)
+        return frozenset(stays)
 
     def _unread(self, path: str) -> bool:
         return path in self.unreadable or not self.unreadable.isdisjoint(folders_above(path))

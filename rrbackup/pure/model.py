@@ -88,7 +88,7 @@ class ObjectRef:
 
 @frozen
 class Entry:
-    """A file, an empty folder or a link as a commit records it.
+    """A file, a folder or a link as a commit records it.
 
     `target` is the link's text, percent-escaped like a path; `sha256` the digest of a file's content;
     `object` is None for folders, links and empty files.

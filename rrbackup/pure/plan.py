@@ -2,7 +2,7 @@
 
 The rule: a file is a *candidate* when its size, times or inode differ from what the local manifest remembers
 (`reason_to_read`); whether it is then uploaded depends on its content alone. Everything that needs no content
-(links, empty folders, deletions, a changed mode) is decided here.
+(links, folders, deletions, a changed mode) is decided here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -219,8 +219,9 @@ class _Walk:
     def plan(self, head: HeadRef | None) -> BackupPlan:
         unreadable = frozenset(p.path for p in self.problems if p.kind is ProblemKind.UNREADABLE)
         keeper = Keeper(self.rules.ignore, self.rules.skip_delete, self.places, unreadable)
+        stays = keeper.staying([old.entry for old in self.gone])
         for old in self.gone:
-            self._add(_gone(old, keeper, self.left_out))
+            self._add(None if old.entry.path in stays else _gone(old, keeper, self.left_out))
         return BackupPlan(
             head,
             tuple(_with_known_size(candidate, self.sizes) for candidate in self.candidates),
@@ -314,7 +315,7 @@ def words_for(path: PathText, rules: Rules) -> tuple[Word, ...]:
 
 
 def _compare_plain(old: LocalEntry | None, new: Scanned) -> Planned | None:
-    """Links and empty folders: what the scan says is all there is to know."""
+    """Links and folders: what the scan says is all there is to know."""
     entry = Entry(new.path, new.type, 0, new.mtime_ns, new.mode, new.target, extra=new.extra)
     if old is None:
         return Planned(Change(Status.NEW, entry), Reason.NEW)
@@ -333,11 +334,8 @@ def _plain_reason(old: Entry, new: Entry) -> Reason:
     return Reason.MODE if old.mode != new.mode else Reason.EXTRA
 
 
-def _gone(old: LocalEntry, keeper: Keeper, left_out: Mapping[str, Reason]) -> Planned | None:
-    path = old.entry.path
-    if keeper.keeps(path):
-        return None
-    return Planned(Change(Status.DELETED, old.entry), _why_gone(path, keeper, left_out))
+def _gone(old: LocalEntry, keeper: Keeper, left_out: Mapping[str, Reason]) -> Planned:
+    return Planned(Change(Status.DELETED, old.entry), _why_gone(old.entry.path, keeper, left_out))
 
 
 def _why_gone(path: str, keeper: Keeper, left_out: Mapping[str, Reason]) -> Reason:

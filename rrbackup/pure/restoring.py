@@ -3,7 +3,9 @@
 The rule: with `always` whatever the commit holds is written; with `never` what is there stays; with `if-changed` a file
 whose size and mtime are those of the entry counts as unchanged, one of another size is fetched, and one of the same
 size but another mtime is hashed: if the content is right, only its attributes are set. Nothing that stands in the way
-is removed unless the target is to be made equal, and then only what the selection names and nobody protects.
+is removed unless the target is to be made equal, and then only what the selection names and nobody protects. A folder
+that has an entry and is only there for what is in it gets mode and time where the restore makes it, and stays as it is
+where it is there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,6 +74,8 @@ def make_restore_plan(
         Removing(commit, sighting, wishes.selection, wishes.protected).removals() if wishes.delete else Removals()
     )
     planner = _Planner(sighting, digests, wishes.overwrite, removals, wishes.gives)
+    if entries is not commit:
+        entries = _with_new_folders(commit, entries, planner)
     decided = _linked([planner.decide(entry) for entry in entries], joined(entries), sighting)
     steps = [step for step in decided if isinstance(step, RestoreStep)]
     obstacles = _removing(planner.obstacles(), RestoreReason.OBSTACLE)
@@ -79,20 +83,35 @@ def make_restore_plan(
     return RestorePlan(
         version_id,
         obstacles,
-        tuple(_stamped_again(steps, (*obstacles, *steps, *leftovers))),
+        tuple(_stamped_again(steps, (*obstacles, *steps, *leftovers), sighting)),
         leftovers,
         tuple(problem for problem in decided if isinstance(problem, Problem)),
         wishes.gives,
     )
 
 
-def _stamped_again(steps: Iterable[RestoreStep], changes: Iterable[RestoreStep]) -> Iterator[RestoreStep]:
+def _with_new_folders(commit: Sequence[Entry], entries: Sequence[Entry], planner: "_Planner") -> Sequence[Entry]:
+    """`entries`, and those of the folders above them that have to be made, in path order."""
+    above = {folder for entry in entries for folder in folders_above(entry.path)}
+    taken = {entry.path for entry in entries}
+    return tuple(e for e in commit if e.path in taken or (e.path in above and planner.makes(e)))
+
+
+def _stamped_again(
+    steps: Sequence[RestoreStep], changes: Iterable[RestoreStep], sighting: Sighting
+) -> Iterator[RestoreStep]:
     """Folders that are right, but in which something comes or goes, need their time anew."""
     moving = (RestoreAct.WRITE, RestoreAct.REPLACE, RestoreAct.REMOVE)
-    touched = {step.path.rpartition("/")[0] for step in changes if step.act in moving}
+    right = {step.path for step in steps if step.folder and step.why is RestoreReason.SAME}
+    touched = {_lies_in(step.path, sighting) for step in changes if step.act in moving} if right else set()
     for step in steps:
-        again = step.folder and step.why is RestoreReason.SAME and step.path in touched
+        again = step.path in right and step.path in touched
         yield evolve(step, act=RestoreAct.UPDATE, why=RestoreReason.CONTAINS) if again else step
+
+
+def _lies_in(path: PathText, sighting: Sighting) -> str | None:
+    """The folder in which something is made for that path: the nearest above it that is there."""
+    return next((folder for folder in folders_above(path) if folder in sighting.found), None)
 
 
 def _linked(
@@ -163,6 +182,13 @@ class _Planner:
             if folder in self.sighting.unlisted and self.overwrite is not Overwrite.ALWAYS:
                 return _blocked(entry, f"the folder {folder} of the target cannot be listed")
         return None
+
+    def makes(self, folder: Entry) -> bool:
+        """Whether a folder is not there, as far as one can see, and can be made."""
+        if folder.type is not EntryType.DIRECTORY or folder.path in self.sighting.found:
+            return False
+        hidden = any(above in self.sighting.unlisted for above in folders_above(folder.path))
+        return not hidden and self._blocked_above(folder) is None
 
     def _of_another_type(self, entry: Entry, found: Found) -> RestoreStep | Problem:
         """A rename puts a file or link in the place of any other, but neither takes a folder's place, nor makes

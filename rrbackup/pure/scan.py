@@ -12,7 +12,7 @@ from rrbackup.pure.reason import Reason
 
 
 class Scanned(NamedTuple):
-    """A file, an empty folder or a link as found on disk. A tuple, because there may be millions.
+    """A file, a folder or a link as found on disk. A tuple, because there may be millions.
 
     `size` is in bytes and 0 for folders and links, times are nanoseconds since the Unix epoch, `mode` holds
     the permission bits with set-id and sticky bits, `target` is the link's text, percent-escaped like a path.

@@ -225,6 +225,30 @@ def test_a_folder_with_nothing_in_it_does_not_displace_what_lay_below() -> None:
     assert full.displaced("/dumps/1")
 
 
+@pytest.mark.parametrize(
+    ("found", "kept", "unreadable", "stays"),
+    [
+        ([], "/a/b/x", (), {"/a", "/a/b", "/a/b/x"}),
+        ([], "/a/c", (), {"/a", "/a/c"}),
+        ([scanned("/a/y")], "/a/b/x", (), {"/a/b", "/a/b/x"}),
+        ([link("/a", "elsewhere")], "/a/b/x", (), set()),
+        ([], "/nothing", ("/a/b/x",), {"/a/b/x"}),
+        ([], "/nothing", (), set()),
+    ],
+)
+def test_entries_of_folders_stay_with_what_skip_delete_keeps_in_them(
+    found: list[Scanned], kept: str, unreadable: tuple[str, ...], stays: set[str]
+) -> None:
+    """But not where the folder is there without having an entry, as after `store_folders` was switched off."""
+    gone = [folder_entry("/a"), folder_entry("/a/b"), stored("/a/b/x").entry, stored("/a/c").entry]
+    keeper = Keeper(Filters.of([]), Filters.of([kept]), found, frozenset(unreadable))
+    assert keeper.staying(gone) == stays
+
+
+def folder_entry(path: str) -> Entry:
+    return Entry(PathText(path), EntryType.DIRECTORY)
+
+
 def test_the_folders_above_are_found_whatever_their_names_are() -> None:
     assert list(folders_above("/a/b")) == ["/a"]
     assert list(folders_above("/ab/c/d")) == ["/ab/c", "/ab"]

@@ -23,8 +23,8 @@ FILE, DIRECTORY, SYMLINK = EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLIN
 CYCLE, SPECIAL, UNREADABLE = ProblemKind.CYCLE, ProblemKind.SPECIAL, ProblemKind.UNREADABLE
 
 
-def options(*ignored: str, follow: bool = True, mounts: bool = True) -> ScanOptions:
-    return ScanOptions(Filters.of(ignored), follow_symlinks=follow, visit_mountpoints=mounts)
+def options(*ignored: str, follow: bool = True, mounts: bool = True, folders: bool = False) -> ScanOptions:
+    return ScanOptions(Filters.of(ignored), follow_symlinks=follow, visit_mountpoints=mounts, all_folders=folders)
 
 
 def found(base: Path | bytes, given_options: ScanOptions | None = None) -> list[tuple[str, str]]:
@@ -103,6 +103,18 @@ def test_an_empty_folder_is_an_entry_with_its_mode_and_without_a_size(tmp_path: 
     assert only(tmp_path) == Scanned(
         PathText("/empty"), DIRECTORY, 0, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, 0o1770
     )
+
+
+def test_with_all_folders_each_comes_before_what_is_in_it(tmp_path: Path) -> None:
+    make(tmp_path, "a/b/c", "a/d/", "a.b/e", "f")
+    every = [("/a", DIRECTORY), ("/a/b", DIRECTORY), ("/a/b/c", FILE), ("/a/d", DIRECTORY)]
+    assert found(tmp_path, options(folders=True)) == [*every, ("/a.b", DIRECTORY), ("/a.b/e", FILE), ("/f", FILE)]
+
+
+def test_with_all_folders_one_that_cannot_be_listed_is_a_problem_and_no_entry(here: Path) -> None:
+    make(here, "above/closed/a")
+    with closed(here / "above/closed"):
+        assert found(here, options(folders=True)) == [("/above", DIRECTORY), ("/above/closed", UNREADABLE)]
 
 
 def test_an_empty_base_has_no_entries(tmp_path: Path) -> None:
