@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         load_config,
         parse_config,
     )
-    from rrbackup.effects.head_repair import HeadRepaired, ManifestState
+    from rrbackup.effects.head_repair import HeadRepaired
     from rrbackup.effects.healing import HealResult
     from rrbackup.effects.keys import PasswordChanged
     from rrbackup.effects.limited import Limits
@@ -111,7 +111,7 @@ if TYPE_CHECKING:
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
     from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
     from rrbackup.pure.scan import LeftOut
-    from rrbackup.pure.soundness import Lost, Unsound
+    from rrbackup.pure.soundness import Lost, ManifestState, Unsound
     from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
     from rrbackup.pure.timeline import Found, Happening, PathEvent, PathHistory, SearchResult
 

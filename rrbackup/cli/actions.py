@@ -15,11 +15,10 @@ from rrbackup.cli.initial import Wishes, ask_for_kit, ask_for_missing, write_con
 from rrbackup.cli.new_password import new_password
 from rrbackup.cli.session import Session
 from rrbackup.config import Config
-from rrbackup.effects.head_repair import ManifestState
 from rrbackup.errors import DamagedObject, RRBackupError, UsageError, WrongPassword
 from rrbackup.events import Event
 from rrbackup.pure.report import BackupResult, CollectResult, Version
-from rrbackup.pure.soundness import amiss
+from rrbackup.pure.soundness import ManifestState, amiss
 
 _KEPT = "what was committed of them before stays"
 

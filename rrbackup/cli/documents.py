@@ -10,7 +10,7 @@ from attrs import asdict
 
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
-from rrbackup.effects.head_repair import HeadRepaired, ManifestState
+from rrbackup.effects.head_repair import HeadRepaired
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure import prices
@@ -20,7 +20,7 @@ from rrbackup.pure.plan import BackupPlan
 from rrbackup.pure.prices import Cost, Traffic
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Version
 from rrbackup.pure.restore_plan import RestorePlan
-from rrbackup.pure.soundness import Lost, Unsound
+from rrbackup.pure.soundness import Lost, ManifestState, Unsound
 
 Document = dict[str, object]
 
@@ -40,6 +40,11 @@ def manifest(state: ManifestState) -> Document:
 
 def _amiss(state: ManifestState) -> Document:
     return {"unsound": _unsound(state.unsound), "delete_marker": state.marker, "lost": lost(state.lost)}
+
+
+def passed_over(state: ManifestState | None) -> Document:
+    """What lies on top of what is sound, where something does."""
+    return {} if state is None else {"unsound": _unsound(state.unsound), "delete_marker": state.marker}
 
 
 def lost(found: Lost | None) -> Document | None:

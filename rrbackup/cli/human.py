@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rrbackup.cli.texts import PRICE_LIST, counted, dollars, human_bytes, local_time, mode_text
 from rrbackup.config import S3Settings
-from rrbackup.effects.head_repair import HeadRepaired, ManifestState
+from rrbackup.effects.head_repair import HeadRepaired
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.prices import Cost, Traffic
 from rrbackup.pure.report import BackupResult, CollectResult, Counts, Version
-from rrbackup.pure.soundness import Lost
+from rrbackup.pure.soundness import Lost, ManifestState
 
 VERSION_COLUMNS = ("time", "version id", "number", "new", "changed", "deleted", "size", "host")
 """The columns of `version_cells`."""

@@ -1,7 +1,7 @@
 """What find, history, diff, stats and explain do, and the rows that they show.
 
-The rule: where a part of the history is lost, what is whole is shown, the loss is told, and the run ends with
-`ExitCode.FAILED`, as in list_versions.
+The rule: where a part of the history is lost, or what lies on top of it is not sound, what is whole is shown, the
+rest is told, and the run ends with `ExitCode.FAILED`, as in list_versions.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +17,11 @@ from rrbackup.pure.exclusions import EXCLUDING_KEYS
 from rrbackup.pure.explanation import Decision, Explanation
 from rrbackup.pure.report import Version
 from rrbackup.pure.scan import LeftOut
-from rrbackup.pure.soundness import Lost
+from rrbackup.pure.soundness import Lost, ManifestState
 from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
-from rrbackup.pure.timeline import Found, PathEvent
+from rrbackup.pure.timeline import Found, PathEvent, PathHistory, SearchResult
+
+Looked = SearchResult | PathHistory | RepositoryStats
 
 _TIME = 19
 _SEEN = 24
@@ -62,18 +64,27 @@ GROWTH = (
 )
 
 
-def _shown(session: Session, document: Mapping[str, object], table: Table, lost: Lost | None) -> ExitCode:
+def _shown(session: Session, document: Mapping[str, object], table: Table, result: Looked) -> ExitCode:
     session.table(document, table)
-    return _ending(session, lost)
+    return _ending(session, result.lost, result.state)
 
 
-def _ending(session: Session, lost: Lost | None) -> ExitCode:
-    if lost is None:
+def _ending(session: Session, lost: Lost | None, state: ManifestState | None) -> ExitCode:
+    if lost is None and state is None:
         return ExitCode.DONE
     if not session.options.json:
-        for line in human.lost_lines(lost):
+        for line in _amiss_lines(lost, state):
             session.output.problem(line)
+        if state is not None:
+            session.output.hint(human.way_out(state))
     return ExitCode.FAILED
+
+
+def _amiss_lines(lost: Lost | None, state: ManifestState | None) -> Iterator[str]:
+    if state is not None:
+        yield from human.problem_lines(state)  # which tells of what is lost, too
+    elif lost is not None:
+        yield from human.lost_lines(lost)
 
 
 def _seen(version: Version) -> str:
@@ -88,7 +99,7 @@ def find(session: Session, pattern: str) -> ExitCode:
         result = repository.find(pattern)
     if not result:
         session.note(f"no commit holds anything that {pattern} matches")
-    return _shown(session, documents.found(result), Table(FOUND, map(_found_cells, result)), result.lost)
+    return _shown(session, documents.found(result), Table(FOUND, map(_found_cells, result)), result)
 
 
 def _found_cells(found: Found) -> Row:
@@ -105,7 +116,7 @@ def history(session: Session, path: str) -> ExitCode:
     with session.repository() as repository:
         result = repository.history(path)
     rows = tuple(map(_event_cells, result.events))
-    ending = _shown(session, documents.history(result), Table(EVENTS, rows), result.lost)
+    ending = _shown(session, documents.history(result), Table(EVENTS, rows), result)
     if result.events or ending is not ExitCode.DONE:
         return ending
     session.note(f"no commit has ever held {path}; rrbackup find looks for patterns")
@@ -125,7 +136,8 @@ def _event_cells(event: PathEvent) -> Row:
 def diff(session: Session, before: str, after: str) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
         result = repository.diff(before, after, listen)
-    return session.table(documents.differences(result), Table(DIFFERENCES, map(_difference_cells, result)))
+    session.table(documents.differences(result), Table(DIFFERENCES, map(_difference_cells, result)))
+    return _ending(session, None, result.state)
 
 
 def _difference_cells(difference: Difference) -> Row:
@@ -143,9 +155,7 @@ def stats(session: Session) -> ExitCode:
         result = repository.stats()
     if not result.commits:
         session.note("there are no versions yet")
-    ending = _shown(
-        session, documents.stats(result), Table(GROWTH, tuple(map(_growth_cells, result.commits))), result.lost
-    )
+    ending = _shown(session, documents.stats(result), Table(GROWTH, tuple(map(_growth_cells, result.commits))), result)
     if not session.options.json:
         session.output.lines(_summary(result))
     return ending
@@ -193,7 +203,8 @@ def _pipeline_line(stats: PipelineStats) -> str:
 def explain(session: Session, path: str) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
         result = repository.explain(path, listen)
-    return session.listing(documents.explanation(result), _explanation_lines(result))
+    session.listing(documents.explanation(result), _explanation_lines(result))
+    return _ending(session, None, result.state)
 
 
 def _explanation_lines(result: Explanation) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What find, history, diff, stats and explain print with `--json`; the rule is that of `documents`."""
 
-from rrbackup.cli.documents import Document, entry_members, lost, version_members
+from rrbackup.cli.documents import Document, entry_members, lost, passed_over, version_members
 from rrbackup.cli.json_stream import Rows
 from rrbackup.cli.texts import iso_utc
 from rrbackup.pure.comparison import Comparison, Difference, DifferenceKind
@@ -13,7 +13,7 @@ from rrbackup.pure.timeline import Found, PathEvent, PathHistory, SearchResult
 
 
 def found(result: SearchResult) -> Document:
-    return {"lost": lost(result.lost), "found": Rows(map(_found, result))}
+    return {"lost": lost(result.lost), **passed_over(result.state), "found": Rows(map(_found, result))}
 
 
 def _found(found: Found) -> Document:
@@ -36,7 +36,12 @@ def _commit(version: Version) -> Document:
 
 
 def history(result: PathHistory) -> Document:
-    return {"path": result.path, "lost": lost(result.lost), "events": Rows(map(_event, result.events))}
+    return {
+        "path": result.path,
+        "lost": lost(result.lost),
+        **passed_over(result.state),
+        "events": Rows(map(_event, result.events)),
+    }
 
 
 def _event(event: PathEvent) -> Document:
@@ -53,6 +58,7 @@ def differences(result: Comparison) -> Document:
     return {
         "before": _commit(result.before),
         "after": _commit(result.after),
+        **passed_over(result.state),
         "differences": Rows(map(_difference, result)),
     }
 
@@ -70,6 +76,7 @@ def _difference(difference: Difference) -> Document:
 def stats(result: RepositoryStats) -> Document:
     return {
         "lost": lost(result.lost),
+        **passed_over(result.state),
         "objects": result.objects,
         "versions": result.versions,
         "unrecorded": result.unrecorded,
@@ -107,6 +114,7 @@ def explanation(result: Explanation) -> Document:
         "entry": entry_members(result.entry) if result.entry else None,
         "below": result.below,
         "lacks_words": result.lacks_words,
+        **passed_over(result.state),
     }
 
 
@@ -119,4 +127,4 @@ def _excluded(left_out: LeftOut | None) -> Document | None:
 def _decision(decision: Decision | None) -> Document | None:
     if decision is None:
         return None
-    return {"number": decision.number, "filter": decision.pattern, "matched": decision.matched}
+    return {"key": decision.key, "number": decision.number, "filter": decision.pattern, "matched": decision.matched}

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from attrs import evolve, frozen
 
-from rrbackup.effects.checkpoints import read_checkpoint
+from rrbackup.effects.checkpoints import Reach, read_checkpoint
 from rrbackup.effects.client import Client
 from rrbackup.effects.survey import IF_FORGED, WAY_OUT, Survey
 from rrbackup.errors import (
@@ -27,38 +27,12 @@ from rrbackup.pure.chain import At, Named, commits, resolve, set_aside_by
 from rrbackup.pure.manifest import check_remembered
 from rrbackup.pure.model import Diff, DiffKind, HeadRef, Link, VersionId
 from rrbackup.pure.report import Version
-from rrbackup.pure.soundness import Lost, Unsound
+from rrbackup.pure.soundness import Lost, ManifestState
 from rrbackup.pure.steps import MustBeAbsent, MustMatch, Refused, Wrote
 from rrbackup.pure.stretch import Stretch
 
 _ATTEMPTS = 5
 _NAMED = 3
-
-
-@frozen
-class ManifestState:
-    """What the versions of the manifest object amount to.
-
-    `head` is the newest sound version, None where there is none; `commits` are those of its chain, newest last.
-    `unsound` lies above it, newest first; `strays` lie below it, no part of the chain and not set aside by a repair.
-    `marker` is a delete marker on top. `lost` tells what is missing below the chain, so that commits before are gone.
-    """
-
-    head: VersionId | None
-    commits: tuple[Version, ...] = ()
-    unsound: tuple[Unsound, ...] = ()
-    strays: tuple[Unsound, ...] = ()
-    marker: VersionId | None = None
-    lost: Lost | None = None
-
-    @property
-    def repaired(self) -> bool:
-        """Whether a repair could change nothing: what is lost stays lost."""
-        return not (self.unsound or self.strays or self.marker)
-
-    @property
-    def sound(self) -> bool:
-        return self.repaired and self.lost is None
 
 
 @frozen
@@ -112,12 +86,7 @@ def read_below(client: Client, version: Named, error: RRBackupError, on_event: O
     Raises `error` where that does not help: there is no sound chain, or `version` is not named by an id that is in it,
     nor by a time after which a sound commit follows.
     """
-    try:
-        found = survey_of(client)
-    except RRBackupError:
-        raise error from None
-    if not found.links:
-        raise error
+    found = _sound_part(client, error)
     if found.unsound or found.marker is not None:
         links = _below_unsound(version, error, found)
         on_event(Notice(f"{error.message}; the commits below are not affected ({_ways(found)})"))
@@ -128,6 +97,28 @@ def read_below(client: Client, version: Named, error: RRBackupError, on_event: O
         links = found.links
     link = resolve(version, commits(links))
     return link, stretch_of(client, links, found).up_to(link)
+
+
+def _sound_part(client: Client, error: RRBackupError) -> Survey:
+    try:
+        found = survey_of(client)
+    except RRBackupError:
+        raise error from None
+    if not found.links:
+        raise error
+    return found
+
+
+def reach_below(client: Client, error: RRBackupError) -> tuple[Reach, ManifestState]:
+    """The newest sound chain, as far down as it is whole, for a reader whom `error` kept from reading from the head.
+
+    Raises `error` where nothing lies on top of that chain.
+    """
+    found = _sound_part(client, error)
+    if not found.unsound and found.marker is None:
+        raise error
+    broken = DamagedChain(found.lost.reason) if found.lost is not None else None
+    return Reach(found.links, broken, stretch_of(client, found.links, found).base), state_of(found)
 
 
 def _below_unsound(version: Named, error: RRBackupError, found: Survey) -> tuple[Link, ...]:

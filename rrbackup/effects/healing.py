@@ -12,7 +12,6 @@ from attrs import frozen
 from rrbackup.effects.client import Client
 from rrbackup.effects.committing import commit_plan
 from rrbackup.effects.filesystem import open_source
-from rrbackup.effects.head_repair import ManifestState
 from rrbackup.effects.opening import rules_of
 from rrbackup.effects.planning import manifest_at
 from rrbackup.effects.reading import SourceReader, read_through
@@ -26,6 +25,7 @@ from rrbackup.pure.outcomes import Content, Failed, FileResult
 from rrbackup.pure.plan import Candidate, storing_again
 from rrbackup.pure.sampling import Amount
 from rrbackup.pure.scan import Scanned
+from rrbackup.pure.soundness import ManifestState
 
 LATEST = "latest"
 _LOST = "so what was committed of it cannot be stored again"

@@ -13,7 +13,7 @@ from rrbackup.effects import keys
 from rrbackup.effects.checkpoints import read_checkpoint
 from rrbackup.effects.client import Client
 from rrbackup.effects.content_check import ContentCheck
-from rrbackup.effects.head_repair import ManifestState, state_of, stretch_of, survey_of
+from rrbackup.effects.head_repair import state_of, stretch_of, survey_of
 from rrbackup.errors import AccessDenied, DamagedObject, ObjectMissing, RRBackupError, UnsupportedFormat
 from rrbackup.events import Notice, OnEvent
 from rrbackup.pure.chain import commits, refers_to_encrypted, resolve
@@ -22,6 +22,7 @@ from rrbackup.pure.manifest import fold_links, referred_by
 from rrbackup.pure.model import Link, ListedVersion, LocalEntry, LocalManifest, Problem, VersionId, VersionRef
 from rrbackup.pure.salt_record import is_old_salt, read_record
 from rrbackup.pure.sampling import Amount
+from rrbackup.pure.soundness import ManifestState
 from rrbackup.pure.stretch import Stretch
 
 _DAMAGED = (DamagedObject, ObjectMissing, UnsupportedFormat)

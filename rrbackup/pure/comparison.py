@@ -15,6 +15,7 @@ from rrbackup.pure.manifest import check_fits
 from rrbackup.pure.model import Entry, Link, PathText, Status
 from rrbackup.pure.names import path_order
 from rrbackup.pure.report import Version
+from rrbackup.pure.soundness import ManifestState
 
 Pair = tuple[Entry | None, Entry | None]
 """What is at a path before and after; at least one of the two is there, and they differ."""
@@ -76,11 +77,15 @@ class Difference:
 
 @frozen
 class Comparison:
-    """What differs between two commits, in path order, made while it is asked for."""
+    """What differs between two commits, in path order, made while it is asked for.
+
+    `state` tells, where `latest` was asked for, what lies on top of the newest sound commit and does not count.
+    """
 
     before: Version
     after: Version
     _pairs: Sequence[Pair] = field(repr=False)
+    state: ManifestState | None = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[Difference]:
         return (Difference(*pair) for pair in self._pairs)

@@ -5,7 +5,7 @@ The rule: what is decided here is decided with the same functions that a backup 
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.model import Entry, PathText, Word
@@ -13,6 +13,7 @@ from rrbackup.pure.pipeline import PipelineRule, deciding_rule
 from rrbackup.pure.plan import lacks_words
 from rrbackup.pure.report import Version
 from rrbackup.pure.scan import LeftOut
+from rrbackup.pure.soundness import ManifestState
 
 
 @frozen
@@ -37,7 +38,7 @@ class Explanation:
     `excluded`: what on the disk, as it is now, leaves the path out. `words` is what that pipeline asks for, in the
     order in which it is carried out, None where no rule matches. `version` is the newest commit, None where there is
     none; `entry` what it holds at the path, `below` how many entries lie below it. `lacks_words`: it is stored with
-    less than the pipeline asks for now.
+    less than the pipeline asks for now. `state` tells what lies on top of that commit and does not count.
     """
 
     path: PathText
@@ -51,6 +52,7 @@ class Explanation:
     lacks_words: bool = False
     included: Decision | None = None
     excluded: LeftOut | None = None
+    state: ManifestState | None = field(default=None, repr=False)
 
 
 def explain(

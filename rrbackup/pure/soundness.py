@@ -22,6 +22,7 @@ from rrbackup.errors import (
 )
 from rrbackup.pure.chain import check_first, check_parent, set_aside_by
 from rrbackup.pure.model import HeadRef, Link, VersionId
+from rrbackup.pure.report import Version
 
 Finding = DamagedObject | DamagedChain | UnsupportedFormat
 FINDINGS = (DamagedObject, DamagedChain, UnsupportedFormat)
@@ -61,6 +62,32 @@ class Lost:
     before: int
     first_whole: VersionId
     reason: str
+
+
+@frozen
+class ManifestState:
+    """What the versions of the manifest object amount to.
+
+    `head` is the newest sound version, None where there is none; `commits` are those of its chain, newest last.
+    `unsound` lies above it, newest first; `strays` lie below it, no part of the chain and not set aside by a repair.
+    `marker` is a delete marker on top. `lost` tells what is missing below the chain, so that commits before are gone.
+    """
+
+    head: VersionId | None
+    commits: tuple[Version, ...] = ()
+    unsound: tuple[Unsound, ...] = ()
+    strays: tuple[Unsound, ...] = ()
+    marker: VersionId | None = None
+    lost: Lost | None = None
+
+    @property
+    def repaired(self) -> bool:
+        """Whether a repair could change nothing: what is lost stays lost."""
+        return not (self.unsound or self.strays or self.marker)
+
+    @property
+    def sound(self) -> bool:
+        return self.repaired and self.lost is None
 
 
 class Chains:

@@ -7,13 +7,13 @@ rrbackup 1.0 did not record is counted, not guessed.
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from rrbackup.pure.checkpoint import Checkpoint
 from rrbackup.pure.manifest import check_fits
 from rrbackup.pure.model import NOT_RECORDED, Entry, Link, ObjectRef, PathText, Status, VersionRef, Word
 from rrbackup.pure.report import Version
-from rrbackup.pure.soundness import Lost
+from rrbackup.pure.soundness import Lost, ManifestState
 
 _ORDER = tuple(Word)
 
@@ -50,7 +50,7 @@ class RepositoryStats:
     """`commits` come oldest first. `objects` have different keys, `versions` are what commits refer to.
 
     Of `unrecorded` versions no size is known: rrbackup 1.0 stored them, or only a checkpoint names them. `lost` is what
-    could not be looked at.
+    could not be looked at, `state` what lies on top and does not count.
     """
 
     commits: tuple[CommitStats, ...]
@@ -59,6 +59,7 @@ class RepositoryStats:
     unrecorded: int
     pipelines: tuple[PipelineStats, ...]
     lost: Lost | None = None
+    state: ManifestState | None = field(default=None, repr=False)
 
     @property
     def stored(self) -> int:
@@ -66,14 +67,16 @@ class RepositoryStats:
         return sum(pipeline.stored for pipeline in self.pipelines)
 
 
-def statistics(commits: Sequence[Link], base: Checkpoint | None, lost: Lost | None) -> RepositoryStats:
+def statistics(
+    commits: Sequence[Link], base: Checkpoint | None, lost: Lost | None, state: ManifestState | None = None
+) -> RepositoryStats:
     """`commits` come oldest first, above the state `base`. Raises DamagedChain where a change does not fit."""
     tally = _Tally(base)
     rows = tuple(map(tally.take, commits))
     objects = {ref.key for ref in tally.seen}
     pipelines = sorted(tally.pipelines.items(), key=lambda item: [_ORDER.index(word) for word in item[0]])
     stats = tuple(pipeline for _, pipeline in pipelines)
-    return RepositoryStats(rows, len(objects), len(tally.seen), tally.unrecorded, stats, lost)
+    return RepositoryStats(rows, len(objects), len(tally.seen), tally.unrecorded, stats, lost, state)
 
 
 class _Tally:

@@ -14,7 +14,7 @@ from rrbackup.pure.manifest import check_fits
 from rrbackup.pure.model import Entry, Link, PathText, Status
 from rrbackup.pure.names import path_order
 from rrbackup.pure.report import Version
-from rrbackup.pure.soundness import Lost
+from rrbackup.pure.soundness import Lost, ManifestState
 
 _BEFORE = -1
 """Where the checkpoint stands that lies below the first commit."""
@@ -69,11 +69,15 @@ class Found:
 
 @frozen
 class SearchResult:
-    """What a search found, by path and then oldest first, made while it is asked for; `lost` could not be searched."""
+    """What a search found, by path and then oldest first, made while it is asked for; `lost` could not be searched.
+
+    `state` tells what lies on top of the commits that were searched, and does not count; None where nothing does.
+    """
 
     lost: Lost | None
     _versions: Sequence[Version] = field(repr=False)
     _timelines: Timelines = field(repr=False)
+    state: ManifestState | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self._timelines)
@@ -122,15 +126,25 @@ class PathEvent:
 
 @frozen
 class PathHistory:
-    """All that happened to one path, oldest first; nothing where no commit has ever held it. `lost` is not known."""
+    """All that happened to one path, oldest first; nothing where no commit has ever held it. `lost` is not known.
+
+    `state` is that of `SearchResult`.
+    """
 
     path: PathText
     events: tuple[PathEvent, ...] = ()
     lost: Lost | None = None
+    state: ManifestState | None = field(default=None, repr=False)
 
 
-def path_history(path: PathText, versions: Sequence[Version], steps: Sequence[Step], lost: Lost | None) -> PathHistory:
-    return PathHistory(path, tuple(_events(versions, steps)), lost)
+def path_history(
+    path: PathText,
+    versions: Sequence[Version],
+    steps: Sequence[Step],
+    lost: Lost | None,
+    state: ManifestState | None = None,
+) -> PathHistory:
+    return PathHistory(path, tuple(_events(versions, steps)), lost, state)
 
 
 def _events(versions: Sequence[Version], steps: Sequence[Step]) -> Iterator[PathEvent]:

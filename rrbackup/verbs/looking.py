@@ -1,6 +1,9 @@
 """The verbs that look for something in the history. They read the chain and no file contents."""
 
+from attrs import evolve
+
 from rrbackup.effects.checkpoints import Asked, Reach, read_commits
+from rrbackup.effects.head_repair import reach_below
 from rrbackup.effects.opening import exclusions_of
 from rrbackup.effects.selective_scan import left_out
 from rrbackup.errors import NoSuchVersion, RRBackupError, UsageError
@@ -13,18 +16,21 @@ from rrbackup.pure.model import Entry, Link, PathText
 from rrbackup.pure.names import parse_path
 from rrbackup.pure.report import Version
 from rrbackup.pure.scan import LeftOut
-from rrbackup.pure.soundness import amiss
+from rrbackup.pure.soundness import ManifestState, amiss
 from rrbackup.pure.statistics import RepositoryStats, statistics
 from rrbackup.pure.stretch import Stretch
 from rrbackup.pure.timeline import PathHistory, SearchResult, path_history, timelines
 from rrbackup.verbs.opened import Opened
+
+LATEST = "latest"
 
 
 class Looking(Opened):
     """Where something was, what became of it, what differs, how much there is, and why.
 
     Where a diff is lost, those that look at all commits look at what is whole, from the next checkpoint on: a notice,
-    and `lost` in what they give, say so. They raise like `versions`.
+    and `lost` in what they give, say so. Where something that was forged or damaged lies on top, all look at what is
+    sound below, and `state` says what was passed over. They raise like `versions` where nothing is sound.
     """
 
     def find(self, pattern: str, on_event: OnEvent = ignore_event) -> SearchResult:
@@ -35,9 +41,9 @@ class Looking(Opened):
         problem = pattern_problem(pattern)
         if problem is not None:
             raise UsageError(problem)
-        reach, commits = self._commits(on_event)
+        reach, commits, state = self._commits(on_event)
         found = timelines(commits, _base(reach), Filters.of([pattern]).covers)
-        return SearchResult(reach.lost, tuple(map(Version.of, commits)), found)
+        return SearchResult(reach.lost, tuple(map(Version.of, commits)), found, state)
 
     def history(self, path: str, on_event: OnEvent = ignore_event) -> PathHistory:
         """What became of one path, from its first commit on. No events where no commit has ever held it.
@@ -45,11 +51,11 @@ class Looking(Opened):
         Raises UsageError for what is no path.
         """
         wanted = parse_path(path)
-        reach, commits = self._commits(on_event)
+        reach, commits, state = self._commits(on_event)
         steps = timelines(commits, _base(reach), wanted.__eq__).get(wanted, ())
-        return path_history(wanted, tuple(map(Version.of, commits)), steps, reach.lost)
+        return path_history(wanted, tuple(map(Version.of, commits)), steps, reach.lost, state)
 
-    def diff(self, before: str, after: str = "latest", on_event: OnEvent = ignore_event) -> Comparison:
+    def diff(self, before: str, after: str = LATEST, on_event: OnEvent = ignore_event) -> Comparison:
         """What differs between two commits, whichever is older; files that were moved are recognised by content.
 
         Raises NoSuchVersion.
@@ -60,9 +66,10 @@ class Looking(Opened):
         except RRBackupError as error:
             if not amiss(error):
                 raise
-        first, entries = self._manifest(before, on_event)
-        second, others = self._manifest(after, on_event)
-        return compare(Version.of(first), Version.of(second), pairs(_by_path(entries), _by_path(others)))
+        first, entries, state = self._sound(before, on_event)
+        second, others, other_state = self._sound(after, on_event)
+        found = compare(Version.of(first), Version.of(second), pairs(_by_path(entries), _by_path(others)))
+        return evolve(found, state=state or other_state)
 
     def _diff(self, asked: Asked, other: Asked, on_event: OnEvent) -> Comparison:
         """Out of one manifest, that of the older commit, and the diffs between the two."""
@@ -74,8 +81,8 @@ class Looking(Opened):
 
     def stats(self, on_event: OnEvent = ignore_event) -> RepositoryStats:
         """What each commit added, and what all refer to together, out of the chain alone: nothing is listed."""
-        reach, commits = self._commits(on_event)
-        return statistics(commits, reach.base, reach.lost)
+        reach, commits, state = self._commits(on_event)
+        return statistics(commits, reach.base, reach.lost, state)
 
     def explain(self, path: str, on_event: OnEvent = ignore_event) -> Explanation:
         """Which filters and exclusions of the configuration decide on a path, and what the newest commit holds of it.
@@ -85,9 +92,9 @@ class Looking(Opened):
         """
         wanted = parse_path(path)
         config = self.config
-        version, entries = self._newest(on_event)
+        version, entries, state = self._newest(on_event)
         excluded = self._left_out(wanted)
-        return explain(
+        explained = explain(
             wanted,
             config.ignore_files,
             config.skip_delete,
@@ -97,6 +104,7 @@ class Looking(Opened):
             config.include_files,
             excluded,
         )
+        return evolve(explained, state=state)
 
     def _left_out(self, path: PathText) -> LeftOut | None:
         exclusions = exclusions_of(self.config)
@@ -104,17 +112,35 @@ class Looking(Opened):
             return None
         return left_out(self.config.base(), path, exclusions, follow_symlinks=self.config.follow_symlinks)
 
-    def _newest(self, on_event: OnEvent) -> tuple[Version | None, tuple[Entry, ...]]:
+    def _newest(self, on_event: OnEvent) -> tuple[Version | None, tuple[Entry, ...], ManifestState | None]:
         try:
-            link, entries = self._manifest("latest", on_event)
+            link, entries, state = self._sound(LATEST, on_event)
         except NoSuchVersion:
-            return None, ()
-        return Version.of(link), entries
+            return None, (), None
+        return Version.of(link), entries, state
 
-    def _commits(self, on_event: OnEvent) -> tuple[Reach, tuple[Link, ...]]:
-        """What can be reached, and the commits in it, oldest first."""
-        reach = self._reach(on_event)
-        return reach, tuple(reversed(chain.commits(reach.links)))
+    def _sound(self, version: str, on_event: OnEvent) -> tuple[Link, tuple[Entry, ...], ManifestState | None]:
+        """A commit and its entries; `latest` counts from the newest sound one, and then what lies on top of it is told."""
+        try:
+            return *self._manifest(version, on_event), None
+        except RRBackupError as error:
+            if not version.startswith(LATEST) or not amiss(error):
+                raise
+            reach, state = reach_below(self._client, error)
+        link = chain.resolve(version, chain.commits(reach.links))
+        manifest = Stretch(reach.base, reach.links).up_to(link).manifest()
+        return link, tuple(item.entry for item in manifest.entries), state
+
+    def _commits(self, on_event: OnEvent) -> tuple[Reach, tuple[Link, ...], ManifestState | None]:
+        """What can be reached, the commits in it, oldest first, and what was passed over on the way."""
+        state = None
+        try:
+            reach = self._reach(on_event)
+        except RRBackupError as error:
+            if not amiss(error):
+                raise
+            reach, state = reach_below(self._client, error)
+        return reach, tuple(reversed(chain.commits(reach.links))), state
 
 
 def _base(reach: Reach) -> tuple[Entry, ...]:

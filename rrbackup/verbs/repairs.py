@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from rrbackup.effects.head_repair import HeadRepaired, ManifestState, manifest_state, repair_head
+from rrbackup.effects.head_repair import HeadRepaired, manifest_state, repair_head
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion, restore_salt, salt_versions
 from rrbackup.effects.store import list_exact
 from rrbackup.errors import UsageError
 from rrbackup.pure.model import VersionId
+from rrbackup.pure.soundness import ManifestState
 from rrbackup.verbs.opened import Opened
 
 

@@ -276,9 +276,43 @@ def test_two_commits_below_something_unsound_are_compared(bench: Bench, memory: 
     commits = back_up(bench, range(4))
     garble(memory, MANIFEST, commits[3], b"garbage")
     repository = fresh(bench, tmp_path / "new").open()
-    assert [d.entry.path for d in repository.diff(commits[2], commits[0])] == ["/changing", "/f1", "/f2"]
-    with pytest.raises((DamagedObject, DamagedChain)):
-        repository.find("*")
+    found = repository.diff(commits[2], commits[0])
+    assert [d.entry.path for d in found] == ["/changing", "/f1", "/f2"]
+    assert found.state is None, "what was asked for is not concerned"
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("body", [b"garbage", None])
+def test_what_is_sound_below_something_unsound_is_looked_at_and_that_is_named(
+    bench: Bench, memory: MemoryStore, tmp_path: Path, body: bytes | None, remembers: bool
+) -> None:
+    """A version that nobody can read, or a delete marker, on top of the last commit."""
+    commits = back_up(bench, range(4))
+    before = list(bench.open().find("*"))
+    explained = bench.open().explain("/f3")
+    on_top = memory.mark_deleted(MANIFEST) if body is None else memory.put(MANIFEST, body).version_id
+    repository = (bench if remembers else fresh(bench, tmp_path / "new")).open()
+    found, history, stats = repository.find("*"), repository.history("/f3"), repository.stats()
+    assert list(found) == before
+    assert [event.version.version_id for event in history.events] == [commits[3]]
+    assert len(stats.commits) == 4
+    now = repository.explain("/f3")
+    assert (now.version, now.entry) == (explained.version, explained.entry)
+    latest, guessed = repository.diff(commits[2]), repository.diff("latest", commits[2])
+    assert [d.entry.path for d in latest] == [d.entry.path for d in guessed] == ["/changing", "/f3"]
+    for state in (found.state, history.state, stats.state, now.state, latest.state, guessed.state):
+        assert state is not None
+        assert state.head == commits[3]
+        assert [one.version_id for one in state.unsound] == ([on_top] if body else [])
+        assert state.marker == (None if body else on_top)
+
+
+def test_where_nothing_is_sound_looking_fails_as_listing_does(bench: Bench, memory: MemoryStore) -> None:
+    for version in back_up(bench, range(2)):
+        garble(memory, MANIFEST, version, b"garbage")
+    for ask in ("versions", "stats"):
+        with pytest.raises((DamagedObject, DamagedChain)):
+            getattr(bench.open(), ask)()
 
 
 def test_a_lost_checkpoint_costs_nothing(bench: Bench, memory: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from rrbackup.cli import checking
-from rrbackup.effects.head_repair import ManifestState
 from rrbackup.effects.healing import HealResult
 from rrbackup.effects.verifying import DamagedRecord, VerifyResult
 from rrbackup.pure.damage import Damage, DamageKind, Touched
 from rrbackup.pure.diagnosis import Diagnosis, Verdict
 from rrbackup.pure.model import PathText, VersionId, VersionRef
 from rrbackup.pure.report import Counts, Version
-from rrbackup.pure.soundness import Unsound
+from rrbackup.pure.soundness import ManifestState, Unsound
 from tests.unit.cli_bench import Bench
 
 HOSTILE = "\x1b]0;owned\x07"

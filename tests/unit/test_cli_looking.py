@@ -49,6 +49,22 @@ def cells(ran: Ran) -> list[list[str]]:
 # --- what they say -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "words", [["find", "/a"], ["history", "/a"], ["stats"], ["explain", "/a"], ["diff", "latest~1"], ["list_versions"]]
+)
+def test_what_lies_on_top_and_is_not_sound_is_named_with_the_way_out(three: Bench, words: list[str]) -> None:
+    newest = ids(three)[-1]
+    sound = three.run(*words)
+    on_top = three.directory_store().put("manifest_diffs", b"garbage").version_id
+    ran = three.run(*words)
+    assert (ran.code, ran.out) == (1, sound.out)
+    assert f"{on_top}  not sound: " in ran.err
+    assert f"rrbackup repair --head {newest}" in ran.err
+    document = three.run(*words, "--json").document
+    assert [one["version_id"] for one in document["unsound"]] == [on_top]
+    assert document["delete_marker"] is None
+
+
 def test_find_shows_each_state_with_the_version_to_restore_it_from(three: Bench) -> None:
     first, second, third = ids(three)
     rows = cells(three.run("find", "/a"))
@@ -113,7 +129,12 @@ def test_explain_names_filters_by_their_number(three: Bench) -> None:
     assert lines[4].endswith("#3, holds")
     document = three.run("explain", "/nowhere", "--json").document
     assert (document["ignored"], document["entry"], document["below"]) == (None, None, 0)
-    assert document["file_pipeline"] == {"number": 1, "filter": "*", "matched": "/nowhere"}
+    assert document["file_pipeline"] == {
+        "key": "file_pipeline",
+        "number": 1,
+        "filter": "*",
+        "matched": "/nowhere",
+    }
 
 
 # --- nothing, and nonsense ---------------------------------------------------------------------------------
