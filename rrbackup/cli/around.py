@@ -6,26 +6,21 @@ metrics are written, which is also done for a run that never came so far. The fi
 error; what fails after it is told as a problem.
 """
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from attrs import define
 
 from rrbackup.cli.exit_codes import ExitCode, exit_code_of
 from rrbackup.cli.failures import failure_of
 from rrbackup.cli.hooks import outcome_variables, run_hook
+from rrbackup.cli.measuring import configuration_file, write_metrics
 from rrbackup.cli.session import Session
 from rrbackup.config import Config
-from rrbackup.effects.local_files import LocalLock, write_atomically
-from rrbackup.errors import RRBackupError
-from rrbackup.pure.metrics import Run, last_success_in, metrics_text
+from rrbackup.effects.local_files import LocalLock
 from rrbackup.pure.report import BackupResult
 
 Backup = Callable[[Config], BackupResult]
-
-_READABLE = 0o644  # whoever collects metrics is somebody else
 
 
 @define
@@ -49,7 +44,8 @@ def run_around(session: Session, metrics: str | None, backup: Backup) -> BackupR
     ending = _Ending()
     _guarded(session, ending, lambda: _run(session, ending, backup))
     if metrics is not None:
-        _guarded(session, ending, lambda: _write_metrics(session, metrics, ending, time.monotonic_ns() - started_ns))
+        taken_ns = time.monotonic_ns() - started_ns
+        _guarded(session, ending, lambda: write_metrics(session, metrics, taken_ns, ending.code, ending.result))
     if ending.error is not None:
         raise ending.error
     assert ending.result is not None
@@ -67,7 +63,7 @@ def _run(session: Session, ending: _Ending, backup: Backup) -> None:
     if config.after_backup is not None:
         message = failure_of(ending.error, "backup").message if ending.error is not None else ""
         known = outcome_variables(ending.code, ending.result, message)
-        run_hook("after_backup", config.after_backup, _configuration(session), known, _done(ending.result))
+        run_hook("after_backup", config.after_backup, configuration_file(session), known, _done(ending.result))
 
 
 def _done(result: BackupResult | None) -> str:
@@ -78,7 +74,7 @@ def _done(result: BackupResult | None) -> str:
 
 def _after_the_first(session: Session, config: Config, ending: _Ending, backup: Backup) -> None:
     if config.before_backup is not None:
-        run_hook("before_backup", config.before_backup, _configuration(session), {})
+        run_hook("before_backup", config.before_backup, configuration_file(session), {})
     ending.result = backup(config)
 
 
@@ -90,26 +86,3 @@ def _guarded(session: Session, ending: _Ending, step: Callable[[], None]) -> Non
             ending.error = error
         else:
             session.output.problem(failure_of(error, "backup").message)
-
-
-def _configuration(session: Session) -> str:
-    return os.path.abspath(session.options.config)
-
-
-# --- metrics -----------------------------------------------------------------------------------------------------
-
-
-def _write_metrics(session: Session, file: str, ending: _Ending, duration_ns: int) -> None:
-    path = Path(os.path.abspath(file))
-    run = Run(_configuration(session), ending.code, time.time_ns(), duration_ns, ending.result)
-    text = metrics_text(run, last_success_in(_before(path)))
-    write_atomically(path, [text.encode()], mode=_READABLE)
-
-
-def _before(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise RRBackupError(f"cannot read {path}: {error.strerror}") from error

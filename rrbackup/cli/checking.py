@@ -10,12 +10,14 @@ from rrbackup.cli import documents, human
 from rrbackup.cli.documents import Document
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.json_stream import Rows
+from rrbackup.cli.measuring import check_measured
 from rrbackup.cli.session import Session
 from rrbackup.cli.texts import counted, human_bytes
 from rrbackup.effects.healing import HealResult
 from rrbackup.effects.verifying import DamagedRecord, VerifyResult
 from rrbackup.pure.damage import Damage, Touched
 from rrbackup.pure.diagnosis import Diagnosis, Verdict
+from rrbackup.pure.metrics import Checked
 from rrbackup.pure.model import PathText, Problem
 
 _NOT_READ = "whether they are damaged is not known"
@@ -26,13 +28,31 @@ _WIDTH = max(map(len, Verdict))
 # --- commands ------------------------------------------------------------------------------------------------------
 
 
-def verify(session: Session, version: str | None, read_data: str | None) -> ExitCode:
-    with session.repository() as repository, session.listening() as listen:
-        result = repository.verify(version, read_data=read_data or False, on_event=listen)
+def verify(session: Session, version: str | None, read_data: str | None, metrics: str | None = None) -> ExitCode:
+    def check() -> VerifyResult:
+        with session.repository() as repository, session.listening() as listen:
+            return repository.verify(version, read_data=read_data or False, on_event=listen)
+
+    result, code = check_measured(session, metrics, check, _measured)
     summary = () if session.options.quiet else summary_lines(result)
     session.listing(verify_document(result), chain(damage_lines(result), summary))
-    incomplete = session.ending(result.unread, _NOT_READ)
-    return incomplete if result.sound else ExitCode.FAILED
+    session.ending(result.unread, _NOT_READ)
+    return code
+
+
+def _measured(result: VerifyResult) -> tuple[ExitCode, Checked]:
+    incomplete = any(problem.kind.incomplete for problem in result.unread)
+    unless_damaged = ExitCode.INCOMPLETE if incomplete else ExitCode.DONE
+    counts = Checked(
+        result.versions,
+        result.read,
+        result.read_bytes,
+        len(result.damaged),
+        len(result.records),
+        len(result.unread),
+        result.sound,
+    )
+    return unless_damaged if result.sound else ExitCode.FAILED, counts
 
 
 def heal(session: Session, *, read_data: str | None, take_over: bool, upgrade: bool) -> ExitCode:

@@ -113,3 +113,9 @@ THREADS = click.option(
 )
 LIMIT_UPLOAD = _limit("upload")
 LIMIT_DOWNLOAD = _limit("download")
+METRICS = click.option(
+    "--metrics",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write how it went to FILE for Prometheus, also after a failure.",
+)

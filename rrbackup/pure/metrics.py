@@ -2,31 +2,55 @@
 
 The rules: success is an exit code of 0, so a backup that lacks files is none; the time of the last success is carried
 over from the file that is replaced; counts stand there only if there was a result to count. Each line names the
-configuration, so that the files of several backups of one machine can lie in one folder.
+configuration, so that the files of several backups of one machine can lie in one folder. Backups and checks have
+metrics of their own names, and need files of their own: a file is replaced as a whole.
 """
 
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 
 from attrs import frozen
 
 from rrbackup.pure.report import BackupResult
 
 _NS = 10**9
-_LAST_SUCCESS = "rrbackup_backup_last_success_timestamp_seconds"
-_LAST_SUCCESS_LINE = re.compile(rf"^{_LAST_SUCCESS}(?:\{{.*\}})? (\d+(?:\.\d+)?)$", re.MULTILINE)
+_LAST_SUCCESS = "last_success_timestamp_seconds"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+class Measured(StrEnum):
+    """Which operation a run was, and what its metrics are called."""
+
+    BACKUP = "backup"
+    VERIFY = "verify"
+
+
+@frozen
+class Checked:
+    """What a check has counted: versions of files that were looked for and contents that were read, what of both is
+    damaged, records of the repository that are, paths that could not be read, and whether all of it is sound.
+    """
+
+    versions: int
+    read: int
+    read_bytes: int
+    damaged: int
+    records: int
+    unread: int
+    sound: bool
 
 
 @frozen
 class Run:
-    """One backup that has ended. `configuration` is the path of its file; times are nanoseconds."""
+    """One operation that has ended. `configuration` is the path of its file; times are nanoseconds."""
 
     configuration: str
     exit_code: int
     ended_ns: int
     duration_ns: int
-    result: BackupResult | None = None
+    result: BackupResult | Checked | None = None
+    measured: Measured = Measured.BACKUP
 
     @property
     def success(self) -> bool:
@@ -41,9 +65,10 @@ class _Metric:
     label: str = ""
 
 
-def last_success_in(text: str) -> float | None:
+def last_success_in(text: str, measured: Measured = Measured.BACKUP) -> float | None:
     """The time of the last success that a file says, in seconds since the epoch."""
-    found = _LAST_SUCCESS_LINE.search(text)
+    line = rf"^rrbackup_{measured}_{_LAST_SUCCESS}(?:\{{.*\}})? (\d+(?:\.\d+)?)$"
+    found = re.search(line, text, re.MULTILINE)
     return float(found[1]) if found else None
 
 
@@ -53,34 +78,51 @@ def metrics_text(run: Run, last_success: float | None) -> str:
     told: set[str] = set()
     lines: list[str] = []
     for metric in _metrics(run, seconds):
-        if metric.name not in told:
-            lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} gauge"]
-            told.add(metric.name)
+        name = f"rrbackup_{run.measured}_{metric.name}"
+        if name not in told:
+            lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} gauge"]
+            told.add(name)
         labels = f'configuration="{_shown(run.configuration)}"{metric.label}'
-        lines.append(f"{metric.name}{{{labels}}} {_number(metric.value)}")
+        lines.append(f"{name}{{{labels}}} {_number(metric.value)}")
     return "\n".join(lines) + "\n"
 
 
 def _metrics(run: Run, last_success: float | None) -> Iterator[_Metric]:
-    yield _Metric("rrbackup_backup_success", "1 if the last backup ended with exit code 0, else 0.", run.success)
-    yield _Metric("rrbackup_backup_exit_code", "Exit code of the last backup.", run.exit_code)
-    yield _Metric("rrbackup_backup_timestamp_seconds", "When the last backup ended.", run.ended_ns / _NS)
+    what = run.measured
+    yield _Metric("success", f"1 if the last {what} ended with exit code 0, else 0.", run.success)
+    yield _Metric("exit_code", f"Exit code of the last {what}.", run.exit_code)
+    yield _Metric("timestamp_seconds", f"When the last {what} ended.", run.ended_ns / _NS)
     if last_success is not None:
-        yield _Metric(_LAST_SUCCESS, "When the last backup with success ended.", last_success)
-    yield _Metric("rrbackup_backup_duration_seconds", "How long the last backup took.", run.duration_ns / _NS)
-    if run.result is not None:
-        yield from _counts(run.result)
+        yield _Metric(_LAST_SUCCESS, f"When the last {what} with success ended.", last_success)
+    yield _Metric("duration_seconds", f"How long the last {what} took.", run.duration_ns / _NS)
+    match run.result:
+        case BackupResult():
+            yield from _backed_up(run.result)
+        case Checked():
+            yield from _checked(run.result)
+        case None:
+            pass
 
 
-def _counts(result: BackupResult) -> Iterator[_Metric]:
+def _backed_up(result: BackupResult) -> Iterator[_Metric]:
     counts = result.counts
     files = {"new": counts.new, "changed": counts.changed, "deleted": counts.deleted, "unchanged": result.unchanged}
     for what, count in files.items():
-        yield _Metric("rrbackup_backup_files", "Entries, by what became of them.", count, f',status="{what}"')
-    yield _Metric("rrbackup_backup_bytes", "Size of the new and changed files.", counts.bytes)
-    yield _Metric("rrbackup_backup_uploaded_files", "Files that were sent.", result.uploaded_files)
-    yield _Metric("rrbackup_backup_uploaded_bytes", "Content of the files that were sent.", result.uploaded_bytes)
-    yield _Metric("rrbackup_backup_problems", "Paths that were passed over or not dealt with.", len(result.problems))
+        yield _Metric("files", "Entries, by what became of them.", count, f',status="{what}"')
+    yield _Metric("bytes", "Size of the new and changed files.", counts.bytes)
+    yield _Metric("uploaded_files", "Files that were sent.", result.uploaded_files)
+    yield _Metric("uploaded_bytes", "Content of the files that were sent.", result.uploaded_bytes)
+    yield _Metric("problems", "Paths that were passed over or not dealt with.", len(result.problems))
+
+
+def _checked(result: Checked) -> Iterator[_Metric]:
+    yield _Metric("sound", "1 if nothing that was looked at is damaged, else 0.", result.sound)
+    yield _Metric("versions", "Stored versions of files that were looked for.", result.versions)
+    yield _Metric("read_contents", "Contents that were read.", result.read)
+    yield _Metric("read_bytes", "Bytes that were read, as stored.", result.read_bytes)
+    yield _Metric("damaged", "Damaged or missing things, by what they are.", result.damaged, ',kind="file"')
+    yield _Metric("damaged", "Damaged or missing things, by what they are.", result.records, ',kind="record"')
+    yield _Metric("unread", "Contents that could not be read for other reasons.", result.unread)
 
 
 def _number(value: float) -> str:

@@ -120,7 +120,7 @@ class Looking(Opened):
         return Version.of(link), entries, state
 
     def _sound(self, version: str, on_event: OnEvent) -> tuple[Link, tuple[Entry, ...], ManifestState | None]:
-        """A commit and its entries; `latest` counts from the newest sound one, and then what lies on top of it is told."""
+        """A commit and its entries; `latest` counts from the newest sound one, and what lies on top of it is told."""
         try:
             return *self._manifest(version, on_event), None
         except RRBackupError as error:

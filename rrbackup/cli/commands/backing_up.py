@@ -3,7 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
-from rrbackup.cli.options import LIMIT_UPLOAD, THREADS
+from rrbackup.cli.options import LIMIT_UPLOAD, METRICS, THREADS
 from rrbackup.cli.program import TAKE_OVER, UPGRADE, program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -75,12 +75,7 @@ def init(
 )
 @THREADS
 @LIMIT_UPLOAD
-@click.option(
-    "--metrics",
-    metavar="FILE",
-    type=click.Path(dir_okay=False),
-    help="Write how it went to FILE for Prometheus, also after a failure.",
-)
+@METRICS
 @_ALLOW_EMPTY
 @TAKE_OVER
 @UPGRADE

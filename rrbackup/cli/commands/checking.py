@@ -3,7 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
-from rrbackup.cli.options import LIMIT_DOWNLOAD, THREADS
+from rrbackup.cli.options import LIMIT_DOWNLOAD, METRICS, THREADS
 from rrbackup.cli.program import TAKE_OVER, UPGRADE, program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -24,6 +24,7 @@ _READ_DATA = click.option(
         "rrbackup verify --read-data           read everything, which costs a whole download",
         "rrbackup verify --read-data 5%        every day: all is read within three weeks",
         "rrbackup verify latest                only what the latest commit needs",
+        "rrbackup verify --metrics /var/lib/node_exporter/rrbackup-verify.prom",
         "rrbackup verify --json | jq '.damaged[].touches[].path'",
     ),
 )
@@ -31,8 +32,9 @@ _READ_DATA = click.option(
 @_READ_DATA
 @THREADS
 @LIMIT_DOWNLOAD
+@METRICS
 @click.pass_context
-def verify(context: click.Context, version: str | None, read_data: str | None) -> ExitCode:
+def verify(context: click.Context, version: str | None, read_data: str | None, metrics: str | None) -> ExitCode:
     """Check that everything is there that was committed.
 
     The commits are checked link by link, with their checkpoints and the salt object; and every stored version of a file
@@ -41,7 +43,7 @@ def verify(context: click.Context, version: str | None, read_data: str | None) -
     """
     from rrbackup.cli import checking
 
-    return checking.verify(session_of(context), version, read_data)
+    return checking.verify(session_of(context), version, read_data, metrics)
 
 
 @program.command(
