@@ -1,13 +1,15 @@
 """What stands around a backup: the command before it, the command after it, and the metrics.
 
 The rules: a run that finds another one at work starts neither command, for they may set something up and take it down
-that the other one uses. Once `before_backup` has begun, `after_backup` runs however the backup ends, and then the
-metrics are written, which is also done for a run that never came so far. The first thing that fails is the run's
-error; what fails after it is told as a problem.
+that the other one uses. So a lock of its own is held from before the first to after the second; the backup's own lock
+is not, so that a command may call rrbackup for something else. Once `before_backup` has begun, `after_backup` runs
+however the backup ends, and then the metrics are written, which is also done for a run that never came so far. The
+first thing that fails is the run's error; what fails after it is told as a problem.
 """
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import define
 
@@ -21,6 +23,9 @@ from rrbackup.effects.local_files import LocalLock
 from rrbackup.pure.report import BackupResult
 
 Backup = Callable[[Config], BackupResult]
+
+_SUFFIX = ".commands"
+"""The name of the lock is that of the local manifest with this behind it, so what ignores the one ignores the other."""
 
 
 @define
@@ -57,13 +62,14 @@ def _run(session: Session, ending: _Ending, backup: Backup) -> None:
     if config.before_backup is None and config.after_backup is None:
         ending.result = backup(config)
         return
-    with LocalLock(config.lock_path()):
-        pass
-    _guarded(session, ending, lambda: _after_the_first(session, config, ending, backup))
-    if config.after_backup is not None:
-        message = failure_of(ending.error, "backup").message if ending.error is not None else ""
-        known = outcome_variables(ending.code, ending.result, message)
-        run_hook("after_backup", config.after_backup, configuration_file(session), known, _done(ending.result))
+    with LocalLock(Path(f"{config.manifest_path()}{_SUFFIX}")):
+        with LocalLock(config.lock_path()):
+            pass
+        _guarded(session, ending, lambda: _after_the_first(session, config, ending, backup))
+        if config.after_backup is not None:
+            message = failure_of(ending.error, "backup").message if ending.error is not None else ""
+            known = outcome_variables(ending.code, ending.result, message)
+            run_hook("after_backup", config.after_backup, configuration_file(session), known, _done(ending.result))
 
 
 def _done(result: BackupResult | None) -> str:

@@ -7,11 +7,12 @@ cut by columns. Nothing here depends on a terminal.
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from rrbackup.cli.texts import PRICE_LIST, counted, dollars, human_bytes, local_time, mode_text
+from rrbackup.cli.texts import PRICE_LIST, counted, dollars, human_bytes, local_time, mode_text, shown
 from rrbackup.config import S3Settings
 from rrbackup.effects.head_repair import HeadRepaired
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.salt_versions import SaltVersion
+from rrbackup.pure.attributes import Extra
 from rrbackup.pure.model import NOT_RECORDED, Change, Entry, EntryType, ObjectRef, Status, VersionId, VersionRef
 from rrbackup.pure.plan import BackupPlan, Candidate, Planned
 from rrbackup.pure.prices import Cost, Traffic
@@ -58,15 +59,35 @@ def entry_lines(entries: Iterable[Entry], *, verbose: bool) -> Iterator[str]:
     """One line for each entry; `verbose` adds a second one that says where its content is stored."""
     for entry in entries:
         yield _entry_line(entry)
-        if verbose and entry.object is not None:
-            yield object_line(entry.object)
+        if verbose:
+            yield from _detail_lines(entry)
 
 
 def change_lines(changes: Iterable[Change], *, verbose: bool) -> Iterator[str]:
     for change in changes:
         yield f"{change.status:<7}  {_entry_line(change.entry)}"
-        if verbose and change.entry.object is not None:
-            yield object_line(change.entry.object)
+        if verbose:
+            yield from _detail_lines(change.entry)
+
+
+def _detail_lines(entry: Entry) -> Iterator[str]:
+    """Where the content is, and what else was recorded."""
+    if entry.object is not None:
+        yield object_line(entry.object)
+    if entry.extra is not None:
+        yield from _extra_lines(entry.extra)
+
+
+def _extra_lines(extra: Extra) -> Iterator[str]:
+    if (owner := extra.owner) is not None:
+        user, group = (shown(name or "no name") for name in (owner.user, owner.group))
+        yield f"    owner {user} ({owner.uid}), group {group} ({owner.gid})"
+    if extra.xattrs:
+        yield f"    attributes {', '.join(xattr.name for xattr in extra.xattrs)}"
+    if extra.hardlink is not None:
+        yield f"    another name of the file {extra.hardlink}"
+    if extra.sparse:
+        yield "    with holes"
 
 
 def _entry_line(entry: Entry) -> str:

@@ -144,6 +144,35 @@ def test_neither_runs_while_another_backup_is_at_work(bench: Bench) -> None:
     assert (runs(bench, "before"), runs(bench, "after")) == ([], [])
 
 
+AGAIN = """\
+import pathlib, subprocess, sys
+log, own, configuration, *words = sys.argv[1:]
+with open(log, "a") as file:
+    file.write(own + chr(10))
+started = pathlib.Path(log + "." + own)
+if not started.exists():
+    started.touch()
+    code = subprocess.run([sys.executable, "-m", "rrbackup", "-q", "-c", configuration, *words]).returncode
+    with open(log, "a") as file:
+        file.write(f"{own}: {code}" + chr(10))
+"""
+"""Notes that it runs; the first time, it calls rrbackup and notes how that ends."""
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 11), (["garbage_collect"], 0)])
+def test_a_backup_that_begins_while_a_command_runs_starts_neither_and_others_may_go_on(
+    bench: Bench, words: list[str], code: int
+) -> None:
+    """The command of the run that is under way begins it, so that it is certainly between the two."""
+    bench.run()
+    log, script = bench.config.with_name("log"), bench.config.with_name("again.py")
+    script.write_text(AGAIN)
+    call = f"{sys.executable} {script} {log} {{}} {bench.config} {' '.join(words)}"
+    bench.configure(before_backup=call.format("before"), after_backup=call.format("after"))
+    assert bench.run().code == 0
+    assert log.read_text().split("\n") == ["before", f"before: {code}", "after", f"after: {code}", ""]
+
+
 @pytest.mark.parametrize("words", [["--dry-run"], ["init"], ["list_versions"]])
 def test_other_commands_start_neither(bench: Bench, words: list[str]) -> None:
     bench.run()

@@ -30,7 +30,7 @@ def list_versions(context: click.Context) -> ExitCode:
     epilog=examples(
         "rrbackup list_files latest",
         "rrbackup list_files --at '2026-11-20 14:00'",
-        "rrbackup list_files latest~1 -v       also where the content of each is stored",
+        "rrbackup list_files latest~1 -v       also owner and where the content of each is",
         "rrbackup list_files latest --json | jq -r '.files[].path'",
     ),
 )
