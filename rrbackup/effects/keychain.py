@@ -210,7 +210,7 @@ class Keychain:
             return DamagedObject("its first chunk was changed")
         return WrongPassword(
             f"the password does not open what rrbackup 1.0 encrypted in {self._store.describe()}",
-            hint="if it is the right one, the object that was read first is damaged",
+            hint="if it is the right one, what was read first is damaged",
         )
 
     def prove_old(self, refs: Sequence[ObjectRef]) -> None:

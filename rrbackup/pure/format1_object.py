@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import evolve, field, frozen
 
-from rrbackup.errors import DamagedObject, PasswordMissing, UnsupportedFormat
+from rrbackup.errors import DamagedObject, PasswordMissing, UnsupportedFormat, WrongPassword
 from rrbackup.pure.format1_json import mapping, number, parse, string
 from rrbackup.pure.model import Entry, Word
 from rrbackup.pure.showing import brief
@@ -217,6 +217,9 @@ def _pulled(pull: Pull, chunk: bytes, header: Header, name: str) -> bytes:
         plain, tag = pull(chunk, header.text)
     except DamagedObject as error:
         raise DamagedObject(f"{name} does not open: {error}") from None
+    except WrongPassword as error:
+        error.hint = f"if it is the right one, {name}, which was read first, is damaged"
+        raise
     if tag != _TAG_MESSAGE:
         raise DamagedObject(f"{name} has a chunk with the tag {tag}, which rrbackup 1.0 never wrote")
     return plain
