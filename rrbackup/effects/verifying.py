@@ -18,7 +18,7 @@ from rrbackup.errors import AccessDenied, DamagedObject, ObjectMissing, RRBackup
 from rrbackup.events import Notice, OnEvent
 from rrbackup.pure.chain import commits, refers_to_encrypted, resolve
 from rrbackup.pure.damage import Damage, Said, damages, entries_of, faults, said_of
-from rrbackup.pure.manifest import fold_links, referred_by
+from rrbackup.pure.manifest import first_misfit, fold_links, referred_by
 from rrbackup.pure.model import Link, ListedVersion, LocalEntry, LocalManifest, Problem, VersionId, VersionRef
 from rrbackup.pure.salt_record import is_old_salt, read_record
 from rrbackup.pure.sampling import Amount
@@ -30,7 +30,7 @@ _DAMAGED = (DamagedObject, ObjectMissing, UnsupportedFormat)
 
 @frozen
 class DamagedRecord:
-    """A checkpoint or the salt object that is not what it must be. `version_id` is None for the current version."""
+    """A diff, checkpoint or salt object that is not what it must be. `version_id` is None for the current version."""
 
     key: str
     version_id: VersionId | None
@@ -78,7 +78,7 @@ def verify(client: Client, version: str | None, amount: Amount | None, on_event:
     if amount is not None:
         sizes = {ref: listed[ref].size for ref, entries in said.items() if entries and ref not in wrong}
         wrong.update(check.run(sizes, amount))
-    records = (*salt, *_salt_beside(client, salt, stretch.links), *_checkpoints(client, stretch, on_event))
+    records = (*salt, *_salt_beside(client, salt, stretch.links), *_of_the_chain(client, stretch, on_event))
     return VerifyResult(
         state_of(found),
         len(said),
@@ -140,6 +140,17 @@ def _salt_beside(client: Client, known: Sequence[DamagedRecord], links: Iterable
             read_record(found.body, keys.described(client.store, name))
     except _DAMAGED as error:
         yield DamagedRecord(name, None, error.message)
+
+
+def _of_the_chain(client: Client, stretch: Stretch, on_event: OnEvent) -> Iterator[DamagedRecord]:
+    """A diff that does not fit those before it: nobody knows what is above it. Else each checkpoint that is wrong."""
+    base = stretch.base.entries if stretch.base is not None else ()
+    misfit = first_misfit(base, reversed(stretch.links))
+    if misfit is None:
+        yield from _checkpoints(client, stretch, on_event)
+        return
+    link, error = misfit
+    yield DamagedRecord(client.control.names.manifest, link.version_id, error.message)
 
 
 def _checkpoints(client: Client, stretch: Stretch, on_event: OnEvent) -> Iterator[DamagedRecord]:

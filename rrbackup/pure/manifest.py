@@ -68,6 +68,20 @@ def check_fits(change: Change, *, present: bool) -> None:
         )
 
 
+def first_misfit(base: Iterable[Entry], oldest_first: Iterable[Link]) -> tuple[Link, DamagedChain] | None:
+    """The first link above the manifest `base` that has a change that does not fit, and what is said of it."""
+    present = {entry.path for entry in base}
+    for link in oldest_first:
+        for change in link.diff.changes:
+            path = change.entry.path
+            try:
+                check_fits(change, present=path in present)
+            except DamagedChain as error:
+                return link, error
+            (present.discard if change.status is Status.DELETED else present.add)(path)
+    return None
+
+
 def referred_by(changes: Iterable[Change]) -> frozenset[VersionRef]:
     """The versions of files that changes refer to."""
     return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)

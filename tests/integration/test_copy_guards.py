@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -141,7 +142,7 @@ def test_what_may_not_be_copied_into_is_refused_and_stays_as_it_is(
     before: list[tuple[set[tuple[str, str]], set[tuple[str, str]]]] = []
     copy_to = Repository.copy_to
 
-    def watched(self: Repository, target: Repository, **options: int) -> object:
+    def watched(self: Repository, target: Repository, **options: Any) -> object:
         before.append((held(stage.stored), held(stage.target)))
         return copy_to(self, target, **options)
 

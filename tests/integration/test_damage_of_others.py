@@ -17,7 +17,7 @@ from attrs import frozen
 from rrbackup import errors
 from rrbackup.cli import main
 from rrbackup.effects.memory import MemoryStore
-from rrbackup.pure.model import ListedVersion, VersionRef
+from rrbackup.pure.model import ListedVersion, PathText, VersionRef
 from rrbackup.pure.names import path_text
 from tests import golden_stores
 from tests.damage import COVERED, HARMS
@@ -42,15 +42,15 @@ EXPECTED: dict[str, dict[str, str]] = {
         "deleted": "0 0 0 0 0 1",
         "truncated": "1 1 1 1 1 1",
         "a bit flipped": "1 1 1 1 1 1",
-        "swapped": "0 1 1 0 0 1",
+        "swapped": "0 1 1 1 1 1",
         "an older one on top": "0 0 0 0 0 1",
     },
     "format1-plain: old diff": {
-        "deleted": "0 1 1 0 0 1",
+        "deleted": "0 1 1 1 1 1",
         "truncated": "1 1 1 1 1 1",
         "a bit flipped": "1 1 1 1 1 1",
-        "swapped": "0 1 1 0 0 1",
-        "an older one on top": "0 1 1 0 0 1",
+        "swapped": "0 1 1 1 1 1",
+        "an older one on top": "0 1 1 1 1 1",
     },
     "format1-encrypted: file": {
         "deleted": "0 0 3 1 1 1",
@@ -63,15 +63,15 @@ EXPECTED: dict[str, dict[str, str]] = {
         "deleted": "0 0 0 0 0 1",
         "truncated": "12 12 12 12 12 1",
         "a bit flipped": "12 12 12 12 12 1",
-        "swapped": "0 1 1 0 0 1",
+        "swapped": "0 1 1 1 1 1",
         "an older one on top": "0 0 0 0 0 1",
     },
     "format1-encrypted: old diff": {
-        "deleted": "0 1 1 0 0 1",
+        "deleted": "0 1 1 1 1 1",
         "truncated": "1 1 1 1 1 1",
         "a bit flipped": "1 1 1 1 1 1",
-        "swapped": "0 1 1 0 0 1",
-        "an older one on top": "0 1 1 0 0 1",
+        "swapped": "0 1 1 1 1 1",
+        "an older one on top": "0 1 1 1 1 1",
     },
     "format1-encrypted: salt": {
         "deleted": "0 0 0 0 0 1",
@@ -138,7 +138,7 @@ def victims(name: str, folder: Path) -> dict[str, Victim]:
     return found
 
 
-def golden_path(objects: dict[Any, VersionRef], end: str) -> str:
+def golden_path(objects: dict[PathText, VersionRef], end: str) -> PathText:
     return next(path for path in objects if path.endswith(end))
 
 

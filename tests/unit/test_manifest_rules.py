@@ -9,6 +9,7 @@ from rrbackup.pure.manifest import (
     changes_of,
     check_remembered,
     entry_of,
+    first_misfit,
     fold_links,
     sort_changes,
     stamped,
@@ -183,3 +184,24 @@ def test_a_remembered_head_that_is_not_in_the_chain_means_that_the_store_went_ba
 def test_encryption_of_a_remembered_head_does_not_depend_on_who_remembers() -> None:
     newest, known, _ = encrypted(make_chain((), (), ()), 1, 2, 3)
     assert standing(known.head, newest.head, "m") is Standing.BEHIND
+
+
+@pytest.mark.parametrize(
+    ("base", "statuses", "misfit"),
+    [
+        ((), [Status.NEW, Status.CHANGED, Status.DELETED, Status.NEW], None),
+        ((), [Status.NEW, Status.NEW], 1),
+        ((), [Status.CHANGED, Status.NEW], 0),
+        ((), [Status.NEW, Status.DELETED, Status.DELETED], 2),
+        (("/a",), [Status.CHANGED, Status.DELETED], None),
+        (("/a",), [Status.NEW], 0),
+    ],
+)
+def test_the_first_diff_that_does_not_fit_those_before_it_is_found(
+    base: tuple[str, ...], statuses: list[Status], misfit: int | None
+) -> None:
+    changes = [(Change(status, RECORDED),) for status in statuses]
+    oldest_first = list(reversed(make_chain(*changes)))
+    found = first_misfit([Entry(PathText(path)) for path in base], oldest_first)
+    assert (None if found is None else oldest_first.index(found[0])) == misfit
+    assert found is None or "/a" in found[1].message
