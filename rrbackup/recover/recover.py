@@ -65,10 +65,10 @@ for key, version in sorted(newest, key=lambda item: objects[item].stat().st_mtim
     entries[unquote_to_bytes(label.get("rrbackup-path", name))] = {"mode": int(label.get("rrbackup-mode", "-1"), 8),
         "object": {"key": key, "version_id": version, "applied": words}, "sha256": label.get("rrbackup-sha256"),
         "mtime_ns": label.get("rrbackup-mtime-ns", file.stat().st_mtime_ns)}
-target.mkdir(exist_ok=command == "open")  # 4. write it, a folder after its content; what is damaged leaves no file
-for path, entry in sorted((item for item in entries.items() if item[1].get("status") != "deleted"), reverse=True):
+target.mkdir(exist_ok=command == "open"); kept = [one for one in entries.items() if one[1].get("status") != "deleted"]
+for path, entry in sorted(kept, key=lambda item: item[1].get("type") == "directory" and 1 / (1 + item[0].count(b"/"))):
     place, kind, ref = target / os.fsdecode(path).lstrip("/"), entry.get("type", "file"), entry.get("object") or {}
-    try:
+    try:  # 4. write it, a folder after its content; objects are read twice, so that what is damaged leaves no file
         if place.resolve() != place: raise ValueError("it would lie elsewhere")
         (place if kind == "directory" else place.parent).mkdir(parents=True, exist_ok=True)
         if kind == "symlink": place.symlink_to(os.fsdecode(unquote_to_bytes(entry["target"])))
