@@ -8,7 +8,6 @@ from typing import Any
 from attrs import evolve, frozen
 
 from rrbackup import Config, DirectorySettings, Repository, open_repository
-from rrbackup.effects.download import content_of
 from rrbackup.effects.memory import MemoryClient, MemoryStore
 from rrbackup.pure.model import Change, DiffKind, Entry, EntryType, ObjectRef, PathText, Status, VersionRef
 from tests.checkpointed import Writer
@@ -113,7 +112,7 @@ def _tree(repository: Repository, version: str) -> Iterator[tuple[PathText, tupl
     client = repository._client
     for entry in repository.files(version):
         is_file = entry.type is EntryType.FILE
-        body = b"".join(content_of(client.store, client.keys, entry)) if is_file else b""
+        body = b"".join(client.fetcher().content_of(entry)) if is_file else b""
         yield entry.path, (evolve(entry, object=None), body)
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 from rrbackup.config import Config
 from rrbackup.effects import keys
 from rrbackup.effects.control import Control
+from rrbackup.effects.fetching import Fetcher
 from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.keys import PasswordChanged
 from rrbackup.effects.limited import UNLIMITED, LimitedContents, Limits
@@ -73,6 +74,10 @@ class Client:
     def content_store(self) -> ContentStore:
         """The store as far as contents are concerned, no faster than the limits."""
         return LimitedContents(self.store, self._upload, self._download)
+
+    def fetcher(self) -> Fetcher:
+        """What gives the contents of entries, for one operation."""
+        return Fetcher(self.content_store, self.keys)
 
     @property
     def deletes(self) -> bool:

@@ -1,6 +1,6 @@
 """Reading the contents of stored versions, to see whether they are what the commits say: several at a time, in turn.
 
-How a content is decoded and what it is held against is `download.content_of`; which versions are read is
+How a content is decoded and what it is held against is `fetching.Fetcher`; which versions are read is
 `pure.sampling`. The place that was reached is remembered also where a check is broken off.
 """
 
@@ -9,7 +9,6 @@ from threading import Event as Flag
 from threading import Lock
 
 from rrbackup.effects.client import Client
-from rrbackup.effects.download import content_of
 from rrbackup.effects.sample_memory import SampleMemory
 from rrbackup.effects.workers import in_order, workers
 from rrbackup.errors import DamagedObject, ObjectMissing, StoreError, UnsupportedFormat
@@ -28,6 +27,7 @@ class ContentCheck:
 
     def __init__(self, client: Client, said: Said, on_event: OnEvent) -> None:
         self._client = client
+        self._fetcher = client.fetcher()
         self._said = said
         self._on_event = on_event
         self._lock = Lock()
@@ -90,7 +90,7 @@ class ContentCheck:
 
     def _content_fault(self, ref: VersionRef, entry: Entry) -> Fault | None:
         try:
-            for data in content_of(self._client.content_store, self._client.keys, entry):
+            for data in self._fetcher.content_of(entry):
                 if self._stop.is_set():
                     raise _Stopped
                 self._emit(BytesMoved(entry.path, len(data)))

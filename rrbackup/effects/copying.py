@@ -204,7 +204,7 @@ class _Writer:
         self.done: list[CopiedCommit] = []
         self.objects = 0
         self.bytes = 0
-        self._contents = StoredContents(source.content_store, source.keys)
+        self._contents = StoredContents(source.fetcher())
         self._target = target
         self._before = found.manifest
         self._growing = Growing.of(found.manifest)

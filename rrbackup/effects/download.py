@@ -4,16 +4,13 @@ A file that cannot be fetched, checked or written is a problem of that file; the
 object share its one request.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from threading import Lock
 
-from rrbackup.effects.coding import decoded
-from rrbackup.effects.keychain import Keychain
+from rrbackup.effects.fetching import Fetcher
 from rrbackup.effects.restore import FileWriter, Target
-from rrbackup.effects.store import ContentStore
 from rrbackup.effects.telling import Telling
 from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.errors import (
@@ -27,10 +24,8 @@ from rrbackup.errors import (
 from rrbackup.events import BytesMoved, FileDone, OnEvent, ProblemFound
 from rrbackup.pure.giving import Gives
 from rrbackup.pure.model import (
-    NOT_RECORDED,
     Entry,
     EntryType,
-    ObjectRef,
     PathText,
     Problem,
     ProblemKind,
@@ -38,7 +33,6 @@ from rrbackup.pure.model import (
 )
 from rrbackup.pure.restore_plan import RestoreAct, RestorePlan, RestoreStep
 
-READ_TRIES = 3
 UNAVAILABLE_LIMIT = 5
 """So many files in a row for which the store did not answer, and it counts as out of reach."""
 
@@ -54,9 +48,8 @@ _KINDS: dict[type[RRBackupError], ProblemKind] = {
 class Restorer:
     """Carries out plans below one target. `bytes_written` counts the content of the files that were finished."""
 
-    def __init__(self, store: ContentStore, keys: Keychain, target: Target, on_event: OnEvent, threads: int) -> None:
-        self._store = store
-        self._keys = keys
+    def __init__(self, fetcher: Fetcher, target: Target, on_event: OnEvent, threads: int) -> None:
+        self._fetcher = fetcher
         self._target = target
         self._telling = Telling(on_event)
         self._threads = threads
@@ -160,7 +153,7 @@ class Restorer:
 
     def _fetch(self, copies: Sequence["_Copy"]) -> None:
         first, written = copies[0].entry, 0
-        for data in content_of(self._store, self._keys, first):
+        for data in self._fetcher.content_of(first):
             if self._stopped:
                 return
             for copy in copies:
@@ -220,51 +213,3 @@ def by_object(entries: Iterable[Entry]) -> list[list[Entry]]:
     for entry in entries:
         groups.setdefault(entry.object.ref if entry.object else entry.path, []).append(entry)
     return list(groups.values())
-
-
-def content_of(store: ContentStore, keys: Keychain, entry: Entry) -> Iterator[bytes]:
-    """A file's content, checked against the entry's size and SHA-256 before the last bytes are given out.
-
-    Raises DamagedObject, ObjectMissing, UnsupportedFormat, StoreUnavailable or WrongPassword.
-    """
-    digest, count = hashlib.sha256(), 0
-    held = b""
-    for data in _body(store, keys, entry):
-        digest.update(data)
-        count += len(data)
-        if held:
-            yield held
-        held = data
-    if entry.size not in (count, NOT_RECORDED) or digest.hexdigest() != entry.sha256:
-        raise _not_the_content(entry)
-    if held:
-        yield held
-
-
-def _not_the_content(entry: Entry) -> DamagedObject:
-    where = f"{entry.object.key} version {entry.object.version_id}" if entry.object else "no object"
-    return DamagedObject(
-        f"the stored content of {entry.path} ({where}) is not what the commit says: it is damaged or was exchanged",
-        hint="restore this file from an earlier version; the next backup of it stores it anew if it changes",
-    )
-
-
-def _body(store: ContentStore, keys: Keychain, entry: Entry) -> Iterator[bytes]:
-    if entry.object is None:
-        return iter(())
-    return decoded(entry, entry.object, _resumed(store, entry.object), keys)
-
-
-def _resumed(store: ContentStore, ref: ObjectRef) -> Iterator[bytes]:
-    """The body of an object; where the connection breaks off, reading goes on at that place."""
-    position = 0
-    for attempt in range(READ_TRIES):
-        try:
-            with store.read(ref.key, ref.version_id, position) as chunks:
-                for data in chunks:
-                    position += len(data)
-                    yield data
-            return
-        except StoreUnavailable:
-            if attempt == READ_TRIES - 1:
-                raise

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from rrbackup.effects import obstore_client
 from rrbackup.effects.back_off import ATTEMPTS, BackOff
 from rrbackup.effects.s3_bodies import Bodies
+from rrbackup.effects.spare import AT_ONCE, Spare
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -51,6 +52,7 @@ class Clients:
         self._lock = Lock()
         self._once: S3Client | None = None
         self.back_off = BackOff()
+        self.spare = Spare()
         self.patient = self._client(ATTEMPTS)
         self.bodies = Bodies(self._connect, self.back_off)
 
@@ -92,7 +94,7 @@ def _config(options: S3Options) -> "Config":
 
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 1},
-        max_pool_connections=max(options.threads, _RACERS),
+        max_pool_connections=max(options.threads, _RACERS) + AT_ONCE,
         connect_timeout=_TIMEOUT_S,
         read_timeout=_TIMEOUT_S,
         user_agent_extra="rrbackup",

@@ -6,6 +6,7 @@ completion that finds no upload any more has an unknown outcome, because its fir
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, TypedDict, cast
 
@@ -14,6 +15,7 @@ from attrs import evolve, frozen
 from rrbackup.effects import s3_answers
 from rrbackup.effects.s3_client import Clients
 from rrbackup.effects.s3_errors import Asked, Manner, translated
+from rrbackup.effects.spare import side_by_side_or_here
 from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch, Stored
 from rrbackup.effects.store_rules import Piece, part_size, pieces
 from rrbackup.errors import StoreError
@@ -74,7 +76,8 @@ class Upload:
     def _in_parts(self, parts: Iterable[Piece]) -> Stored:
         upload_id, attempts = self._create()
         try:
-            sent = [self._send_part(upload_id, number, piece) for number, piece in enumerate(parts, start=1)]
+            send = partial(self._send_part, upload_id)
+            sent = side_by_side_or_here(self.clients.spare, _size, send, enumerate(parts, start=1))
             stored = self._complete(upload_id, sent)
             return evolve(stored, attempts=max(attempts, stored.attempts))
         except BaseException:
@@ -87,7 +90,8 @@ class Upload:
             answer = self.clients.patient.create_multipart_upload(Bucket=self.bucket, Key=self.key, **self._properties)
         return answer["UploadId"], s3_answers.attempts(answer)
 
-    def _send_part(self, upload_id: str, number: int, piece: Piece) -> _SentPart:
+    def _send_part(self, upload_id: str, numbered: tuple[int, Piece]) -> _SentPart:
+        number, piece = numbered
         with translated(self._preparing(f"upload part {number} of")):
             answer = self.clients.patient.upload_part(
                 Bucket=self.bucket, Key=self.key, UploadId=upload_id, PartNumber=number, Body=piece.data
@@ -145,3 +149,7 @@ class Upload:
         if self.storage_class is None:
             return {"Metadata": self.metadata}
         return {"Metadata": self.metadata, "StorageClass": cast("StorageClassType", self.storage_class)}
+
+
+def _size(numbered: tuple[int, Piece]) -> int:
+    return len(numbered[1].data)

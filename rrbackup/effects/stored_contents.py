@@ -10,12 +10,10 @@ from itertools import chain
 
 from attrs import field, frozen
 
-from rrbackup.effects.download import content_of
-from rrbackup.effects.keychain import Keychain
+from rrbackup.effects.fetching import Fetcher
 from rrbackup.effects.reading import OnBytes, Reader
 from rrbackup.effects.renewing import Lost
 from rrbackup.effects.runner import Transfer
-from rrbackup.effects.store import ContentStore
 from rrbackup.errors import ObjectMissing, RRBackupError, TransactionLost
 from rrbackup.pure.adoption import Receipt
 from rrbackup.pure.copying import by_content
@@ -58,8 +56,7 @@ def content_for(entry: Entry, size: int) -> Content:
 class StoredContents:
     """The contents of one repository's commits. `sizes` remembers what had to be measured."""
 
-    store: ContentStore
-    keys: Keychain
+    fetcher: Fetcher
     sizes: dict[VersionRef, int] = field(factory=dict)
 
     @contextmanager
@@ -87,7 +84,7 @@ class StoredContents:
 
     def _chunks(self, entry: Entry) -> Iterator[bytes]:
         try:
-            yield from content_of(self.store, self.keys, entry)
+            yield from self.fetcher.content_of(entry)
         except ObjectMissing as error:
             raise _source_damaged(entry, error) from error
 

@@ -7,8 +7,9 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from rrbackup.pure.giving import Gives
-from rrbackup.pure.model import Entry, EntryType, PathText, Problem, VersionId, VersionRef
+from rrbackup.pure.model import Entry, EntryType, PathText, Problem, VersionId
 from rrbackup.pure.prices import Traffic
+from rrbackup.pure.ranges import stretches
 
 
 class Overwrite(StrEnum):
@@ -108,8 +109,9 @@ class RestorePlan:
         """Requests and bytes for the contents; equal contents are fetched once. Sizes of 1.0's objects are not
         known.
         """
-        stored: dict[VersionRef, int] = {}
-        for entry in self.fetched():
-            if entry.object is not None:
-                stored[entry.object.ref] = max(entry.object.stored_size, 0) or max(entry.size, 0)
-        return Traffic(gets=len(stored), bytes_out=sum(stored.values()))
+        entries = {entry.object.ref: entry for entry in self.fetched() if entry.object is not None}
+        objects = [(entry.object, entry.size) for entry in entries.values() if entry.object is not None]
+        return Traffic(
+            gets=sum(len(stretches(fetched.stored_size)) for fetched, _ in objects),
+            bytes_out=sum(max(fetched.stored_size, 0) or max(size, 0) for fetched, size in objects),
+        )

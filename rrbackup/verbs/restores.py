@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import frozen
 
 from rrbackup.effects.attributes import gives_for
-from rrbackup.effects.download import Restorer, content_of
+from rrbackup.effects.download import Restorer
 from rrbackup.effects.restore import Target
 from rrbackup.effects.target_survey import digests, survey
 from rrbackup.errors import UsageError
@@ -69,7 +69,7 @@ class Restores(Opened):
         for problem in plan.problems:
             on_event(ProblemFound(problem))
         with Target(Path(target)) as folder:
-            restorer = Restorer(self._client.content_store, self._client.keys, folder, on_event, self._threads)
+            restorer = Restorer(self._client.fetcher(), folder, on_event, self._threads)
             problems = restorer.restore(plan)
         return _result(plan, restorer, problems)
 
@@ -107,7 +107,7 @@ class Restores(Opened):
         link, entries = self._manifest(version, on_event)
         entry = _file_at(path, entries, link.version_id)
         self._client.unlock_for_reading([entry.object] if entry.object is not None else [])
-        pieces = content_of(self._client.content_store, self._client.keys, entry)
+        pieces = self._client.fetcher().content_of(entry)
         return iter(list(pieces)) if 0 <= entry.size <= VERIFIED_BYTES else pieces
 
     # --- planning ----------------------------------------------------------------------------------------------

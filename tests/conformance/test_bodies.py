@@ -38,8 +38,8 @@ def read_all(store: Store, key: str, version: VersionId, start: int = 0, length:
 
 @pytest.mark.parametrize(
     "size",
-    [0, 1, MULTIPART_THRESHOLD, MULTIPART_THRESHOLD + 1, 2 * MULTIPART_THRESHOLD + 4_321],
-    ids=["empty", "one byte", "threshold", "threshold + 1", "three parts"],
+    [0, 1, MULTIPART_THRESHOLD, MULTIPART_THRESHOLD + 1, 5 * MULTIPART_THRESHOLD + 4_321],
+    ids=["empty", "one byte", "threshold", "threshold + 1", "six parts"],
 )
 def test_content_comes_back_whatever_its_size(store: Store, size: int) -> None:
     content = noise(size)

@@ -20,7 +20,7 @@ from rrbackup import (
     VerifyResult,
     WrongPassword,
 )
-from rrbackup.effects import content_check
+from rrbackup.effects.fetching import Fetcher
 from rrbackup.effects.memory import MemoryClient, MemoryStore
 from rrbackup.effects.sample_memory import SampleMemory
 from rrbackup.errors import AccessDenied, StoreError, StoreUnavailable
@@ -412,7 +412,7 @@ def test_a_store_that_stops_answering_ends_the_check(
     def silent(*_: Any) -> Iterator[bytes]:
         raise StoreUnavailable("no answer")
 
-    monkeypatch.setattr(content_check, "content_of", silent)
+    monkeypatch.setattr(Fetcher, "content_of", silent)
     with pytest.raises(StoreUnavailable):
         two.open().verify(read_data=True)
 
