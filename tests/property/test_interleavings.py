@@ -76,4 +76,4 @@ def test_every_invariant_holds_in_every_order_of_effects(race: Race) -> None:
 def test_every_invariant_holds_in_every_order_of_effects_of_larger_races(race: Race) -> None:
     search = _searched(race, 10_000_000)
     assert search.faults == []
-    assert search.situations > 10_000
+    assert search.situations > 5_000
