@@ -43,7 +43,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _collect_cycles_seldom() -> None:
     """Values have no cycles, but the collector looks through all of a million of them again and again."""
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(1_000_000, 50, 50)
 
 
 def _complete(asked: str) -> int:

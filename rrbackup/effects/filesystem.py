@@ -9,10 +9,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from io import FileIO
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol, cast
+from types import TracebackType
+from typing import Protocol, Self, cast
 
 from attrs import evolve, field, frozen
 
@@ -66,41 +66,69 @@ def scan(base: Path | bytes, options: ScanOptions) -> Iterator[Scanned | Problem
         yield from cast("Iterator[Scanned | Problem]", TreeScan(base, folders, options).run())
 
 
-def open_source(base: Path | bytes, path: PathText, *, follow_symlinks: bool) -> FileIO:
-    """Open a file of the tree below `base` for reading, unbuffered.
+class SourceFile:
+    """A file of the tree, open for reading, to be left as a context. `before` is what it was when it was opened.
+
+    Made of plain system calls, as few as there can be: a backup makes them for every file.
+    """
+
+    def __init__(self, fd: int, before: os.stat_result) -> None:
+        self._fd = fd
+        self.before = before
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes more; fewer at the end of the file."""
+        return os.read(self._fd, size)
+
+    def now(self) -> os.stat_result:
+        """What it is now."""
+        return os.fstat(self._fd)
+
+    def first_hole(self) -> int:
+        """Where the file has its first hole, which may be its end. Raises OSError where that cannot be told."""
+        return os.lseek(self._fd, 0, os.SEEK_HOLE)
+
+
+def open_source(base: Path | bytes, path: PathText, *, follow_symlinks: bool) -> SourceFile:
+    """Open a file of the tree below `base` for reading.
 
     Raises `SourceError` if it cannot be opened or is not a file (any more), `BasePathMissing` as `scan` does.
     """
-    with base_folders(base, follow_symlinks) as folders:
-        try:
-            return _regular(_open_file(folders, path_bytes(path), follow_symlinks), path)
-        except OSError as error:
-            raise SourceError(f"cannot open {path}: {error.strerror}") from error
-
-
-def _open_file(folders: Folders, relative: bytes, follow: bool) -> int:
-    if not follow:
-        return _open_by_names(folders, relative, _FILE | os.O_NOFOLLOW)
     try:
-        with folders.opened(b"") as base_fd:
-            return os.open(relative, _FILE, dir_fd=base_fd)
+        fd = _open_file(os.fsencode(base), path_bytes(path), follow_symlinks)
+    except OSError as error:
+        base_folders(base, follow_symlinks).close()  # says so if the base itself is gone
+        raise SourceError(f"cannot open {path}: {error.strerror}") from error
+    before = os.fstat(fd)
+    if stat.S_ISREG(before.st_mode):
+        return SourceFile(fd, before)
+    os.close(fd)
+    raise SourceError(f"cannot open {path}: it is not a file any more")
+
+
+def _open_file(base: bytes, relative: bytes, follow: bool) -> int:
+    if not follow:
+        return _open_by_names(base, relative, _FILE | os.O_NOFOLLOW, follow)
+    try:
+        return os.open(os.path.join(base, relative), _FILE)
     except OSError as error:
         if error.errno not in _PATH_REFUSED:
             raise
-    return _open_by_names(folders, relative, _FILE)
+    return _open_by_names(base, relative, _FILE, follow)
 
 
-def _open_by_names(folders: Folders, relative: bytes, flags: int) -> int:
+def _open_by_names(base: bytes, relative: bytes, flags: int, follow: bool) -> int:
     folder, _, name = relative.rpartition(b"/")
-    with folders.opened(folder) as folder_fd:
+    with base_folders(base, follow) as folders, folders.opened(folder) as folder_fd:
         return os.open(name, flags, dir_fd=folder_fd)
-
-
-def _regular(fd: int, path: PathText) -> FileIO:
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return FileIO(fd)
-    os.close(fd)
-    raise SourceError(f"cannot open {path}: it is not a file any more")
 
 
 def base_folders(base: Path | bytes, follow: bool) -> Folders:

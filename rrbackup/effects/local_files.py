@@ -94,6 +94,7 @@ class Journal:
     def __init__(self, path: Path, file: FileIO) -> None:
         self._path = path
         self._file = file
+        self._length = _size(file)
         self._lock = Lock()
 
     @classmethod
@@ -117,13 +118,14 @@ class Journal:
                 os.fsync(self._file.fileno())
 
     def _append_whole(self, data: bytes) -> None:
-        before = _size(self._file)
+        rest = data
         try:
-            while data:
-                data = data[self._file.write(data) :]
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError:
-            self._file.truncate(before)
+            self._file.truncate(self._length)
             raise
+        self._length += len(data)
 
     def close(self) -> None:
         """Stop appending; the lines stay."""

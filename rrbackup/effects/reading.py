@@ -4,11 +4,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from io import FileIO
+from functools import cached_property
 from typing import Protocol
 
 from attrs import field, frozen
 
+from rrbackup.effects.filesystem import SourceFile
 from rrbackup.errors import SourceError
 from rrbackup.pure.model import LocalStamp, PathText
 from rrbackup.pure.outcomes import Content
@@ -51,12 +52,11 @@ class SourceReader:
     Raises SourceError where the file cannot be read.
     """
 
-    def __init__(self, file: FileIO, path: PathText, now: Clock, on_bytes: OnBytes) -> None:
+    def __init__(self, file: SourceFile, path: PathText, now: Clock, on_bytes: OnBytes) -> None:
         self._file = file
         self._path = path
         self._now_ns = now()
         self._on_bytes = on_bytes
-        self._before = os.fstat(file.fileno())
         self._digest = hashlib.sha256()
         self._count = 0
         self._grew = False
@@ -64,35 +64,39 @@ class SourceReader:
     @property
     def size(self) -> int:
         """The size in bytes that the file had when it was opened."""
-        return self._before.st_size
+        return self._file.before.st_size
 
     def chunks(self) -> Iterator[bytes]:
-        while self._count < self.size:
-            data = self._read(min(CHUNK_BYTES, self.size - self._count))
-            if not data:
+        while self._count <= self.size:
+            asked = min(CHUNK_BYTES, self.size - self._count + 1)
+            data = self._read(asked)
+            self._grew = len(data) > self.size - self._count
+            wanted = data[: self.size - self._count]
+            if not wanted:
                 return
-            self._digest.update(data)
-            self._count += len(data)
-            self._on_bytes(len(data))
-            yield data
-        self._grew = bool(self._read(1))
+            self._digest.update(wanted)
+            self._count += len(wanted)
+            self._on_bytes(len(wanted))
+            yield wanted
+            if self._grew or (self._count == self.size and len(data) < asked):
+                return  # its end was seen, or that there is none where it was
 
     def _read(self, size: int) -> bytes:
         try:
-            return self._file.read(size) or b""
+            return self._file.read(size)
         except OSError as error:
             raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
 
-    @property
+    @cached_property
     def stable(self) -> bool:
         """Whether the file was the same after reading as before."""
-        after = os.fstat(self._file.fileno())
-        return self._count == self.size and not self._grew and _fingerprint(after) == _fingerprint(self._before)
+        same = _fingerprint(self._file.now()) == _fingerprint(self._file.before)
+        return same and self._count == self.size and not self._grew
 
     @property
     def content(self) -> Content:
         """What was read, with the attributes that the file had before."""
-        before = self._before
+        before = self._file.before
         return Content(
             self._count,
             self._digest.hexdigest(),
@@ -100,16 +104,16 @@ class SourceReader:
             stat.S_IMODE(before.st_mode),
             LocalStamp(before.st_ctime_ns, before.st_ino),
             recent=is_recent(max(before.st_ctime_ns, before.st_mtime_ns), self._now_ns) or not self.stable,
-            sparse=_has_holes(self._file.fileno(), before),
+            sparse=_has_holes(self._file),
         )
 
 
-def _has_holes(fd: int, seen: os.stat_result) -> bool:
+def _has_holes(file: SourceFile) -> bool:
     """Fewer blocks than bytes may also mean compression, so the file system is asked; one that cannot tell says no."""
-    if seen.st_blocks * 512 >= seen.st_size:
+    if file.before.st_blocks * 512 >= file.before.st_size:
         return False
     try:
-        return os.lseek(fd, 0, os.SEEK_HOLE) < seen.st_size
+        return file.first_hole() < file.before.st_size
     except OSError:
         return False
 

@@ -83,7 +83,10 @@ class Clients:
 def _session(options: S3Options) -> "Session":
     from botocore.session import Session  # not boto3's, which loads for as long again what is not needed here
 
+    from rrbackup.effects.botocore_loading import load_quickly
+
     session = Session(profile=options.profile)
+    load_quickly(session)
     if options.access_key or options.secret_key:
         session.set_credentials(options.access_key or "", options.secret_key or "")
     return session

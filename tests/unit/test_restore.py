@@ -367,7 +367,7 @@ def test_a_path_longer_than_the_system_takes_is_restored(root: Path, target: Tar
     path = f"/{name}" * 20
     put(target, f"{path}/file")
     with open_source(root, PathText(f"{path}/file"), follow_symlinks=False) as file:
-        assert file.read() == b"content"
+        assert file.read(1000) == b"content"
 
 
 # --- holes, attributes, other names ------------------------------------------------------------------------------

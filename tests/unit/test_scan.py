@@ -149,7 +149,7 @@ def test_any_name_is_found_and_can_be_opened(tmp_path: Path, name: bytes) -> Non
     (item,) = scan(base, options())
     assert item.path == path_text(name + b"/" + name)
     with open_source(base, item.path, follow_symlinks=True) as file:
-        assert file.read() == b"content"
+        assert file.read(100) == b"content"
 
 
 TREES: st.SearchStrategy[dict[str, object]] = st.recursive(
@@ -293,7 +293,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "base/to_file").symlink_to("../outside/folder/file")
     assert found(tmp_path / "base") == [("/to_file", FILE), ("/to_folder/file", FILE)]
     with open_source(tmp_path / "base", PathText("/to_file"), follow_symlinks=True) as file:
-        assert file.read() == b"outside/folder/file"
+        assert file.read(100) == b"outside/folder/file"
 
 
 def test_links_are_entries_of_their_own_where_they_are_not_followed(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_more_links_on_the_way_than_the_system_follows_in_one_path(tmp_path: Pat
     path = PathText("/on" * 60 + "/file")
     assert found(tmp_path / "0") == [(path, FILE)]
     with open_source(tmp_path / "0", path, follow_symlinks=True) as file:
-        assert file.read() == b"60/file"
+        assert file.read(100) == b"60/file"
 
 
 def test_a_link_that_takes_a_folders_place_is_not_followed(tmp_path: Path) -> None:
@@ -398,7 +398,7 @@ def test_neither_depth_nor_the_length_of_a_path_is_limited(deep: Path, follow: b
     path = PathText("/d" * LEVELS + "/file")
     assert found(deep, options(follow=follow)) == [(path, FILE)]
     with open_source(deep, path, follow_symlinks=follow) as file:
-        assert file.read() == b"d/file"
+        assert file.read(100) == b"d/file"
 
 
 # --- open_source -------------------------------------------------------------------------------------------
