@@ -261,16 +261,16 @@ def test_a_folder_around_a_part_is_no_second_problem_where_a_file_blocks_it(worl
 def test_until_it_is_done_only_its_owner_can_enter_a_folder_that_is_restored(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rrbackup.effects import download
+    from rrbackup.effects.fetching import Fetcher
 
     seen: list[int] = []
-    whole = download.content_of
+    whole = Fetcher.content_of
 
     def watched(*given: Any) -> Iterator[bytes]:
         seen.extend(stat.S_IMODE(path.stat().st_mode) for path in world.target.rglob("*") if path.is_dir())
         return whole(*given)
 
-    monkeypatch.setattr(download, "content_of", watched)
+    monkeypatch.setattr(Fetcher, "content_of", watched)
     world.open().download("latest", world.target)
     assert set(seen) == {0o700}
     assert look(world.target) == look(world.base)
