@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         load_config,
         parse_config,
     )
+    from rrbackup.effects.applying import Applied
+    from rrbackup.effects.credentials import Credentials
     from rrbackup.effects.head_repair import HeadRepaired
     from rrbackup.effects.healing import HealResult
     from rrbackup.effects.keys import PasswordChanged
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         BasePathEmpty,
         BasePathMissing,
         Busy,
+        Cancelled,
         ClientAtWork,
         CommandFailed,
         ConditionFailed,
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
     from rrbackup.pure.names import path_bytes, path_text
     from rrbackup.pure.pipeline import PipelineRule
     from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned
+    from rrbackup.pure.policies import PolicyMode
     from rrbackup.pure.prices import Cost, Traffic
     from rrbackup.pure.reason import Reason
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
@@ -117,12 +121,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessDenied",
+    "Applied",
     "BackupPlan",
     "BackupResult",
     "BasePathEmpty",
     "BasePathMissing",
     "Busy",
     "BytesMoved",
+    "Cancelled",
     "Candidate",
     "Change",
     "CheckPlanned",
@@ -141,6 +147,7 @@ __all__ = [
     "CopyResult",
     "Cost",
     "Counts",
+    "Credentials",
     "CryptoSettings",
     "Damage",
     "DamageKind",
@@ -196,6 +203,7 @@ __all__ = [
     "PipelineStats",
     "PlanMade",
     "Planned",
+    "PolicyMode",
     "Problem",
     "ProblemFound",
     "ProblemKind",
@@ -267,14 +275,17 @@ _MODULES = (
     "rrbackup.pure.damage",
     "rrbackup.pure.diagnosis",
     "rrbackup.pure.copying",
+    "rrbackup.pure.policies",
     "rrbackup.pure.format2",
     "rrbackup.config",
+    "rrbackup.effects.credentials",
     "rrbackup.effects.keys",
     "rrbackup.effects.salt_versions",
     "rrbackup.effects.head_repair",
     "rrbackup.effects.verifying",
     "rrbackup.effects.healing",
     "rrbackup.effects.limited",
+    "rrbackup.effects.applying",
     "rrbackup.api",
 )
 

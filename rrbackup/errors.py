@@ -37,6 +37,8 @@ says what can be done about it::
         ├── ClientAtWork         an open claim that is not ours
         ├── StalePlan            the plan was made against an older head
         └── TransactionLost      another client won; nothing was published
+
+`Cancelled` stands beside the tree: nothing failed, and nothing may take it for the failure of one file or request.
 """
 
 from collections.abc import Sequence
@@ -46,6 +48,7 @@ __all__ = [
     "BasePathEmpty",
     "BasePathMissing",
     "Busy",
+    "Cancelled",
     "ClientAtWork",
     "CommandFailed",
     "ConditionFailed",
@@ -86,6 +89,10 @@ class RRBackupError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class Cancelled(Exception):
+    """The program that called has asked for the end; what was published or written before stays."""
 
 
 class ConfigError(RRBackupError):

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 
 from rrbackup.config import Config, S3Settings
+from rrbackup.effects.cancelling import bare
+from rrbackup.effects.credentials import Provider
 from rrbackup.effects.opening import s3_options
-from rrbackup.effects.s3_client import Clients
+from rrbackup.effects.s3 import S3Options, S3Store
+from rrbackup.effects.s3_client import session_of
 from rrbackup.effects.s3_errors import Asked, code_of, translated
+from rrbackup.effects.store import Store
 from rrbackup.errors import ModeError, StoreError, UsageError
 from rrbackup.pure.model import Mode
 from rrbackup.pure.policies import Document, Place, PolicyMode, life_cycle, merged, policy
@@ -60,7 +64,7 @@ def _s3_of(config: Config) -> S3Settings:
 # --- policies ----------------------------------------------------------------------------------------------
 
 
-def apply_policy(config: Config, mode: PolicyMode, user: str) -> str:
+def apply_policy(config: Config, mode: PolicyMode, user: str, credentials: Provider | None = None) -> str:
     """Give the IAM user the rights of `mode`; the name of the policy.
 
     It is an inline policy of the user; one of that name is replaced. Raises UsageError, ObjectMissing where there is no
@@ -69,7 +73,9 @@ def apply_policy(config: Config, mode: PolicyMode, user: str) -> str:
     text = json.dumps(policy(mode, place_of(config)), separators=(",", ":"))
     asked = Asked(f"put the policy {mode.policy_name} on", f"the user {user}", "iam:PutUserPolicy")
     with translated(asked), _explained(asked):
-        _iam(_s3_of(config)).put_user_policy(UserName=user, PolicyName=mode.policy_name, PolicyDocument=text)
+        _iam(s3_options(_s3_of(config), credentials)).put_user_policy(
+            UserName=user, PolicyName=mode.policy_name, PolicyDocument=text
+        )
     return mode.policy_name
 
 
@@ -90,7 +96,7 @@ def _explained(asked: Asked) -> Iterator[None]:
         ) from error
 
 
-def _iam(s3: S3Settings) -> Any:
+def _iam(options: S3Options) -> Any:
     """There are no types for it, as nothing else here asks for boto3's IAM."""
     import boto3  # here, because it takes long to load
     from botocore.config import Config as Settings
@@ -98,13 +104,8 @@ def _iam(s3: S3Settings) -> Any:
 
     settings = Settings(retries={"mode": "standard", "total_max_attempts": _ATTEMPTS}, user_agent_extra="rrbackup")
     try:
-        session = boto3.session.Session(
-            aws_access_key_id=s3.access_key,
-            aws_secret_access_key=s3.secret_key,
-            region_name=s3.region,
-            profile_name=s3.profile,
-        )
-        return session.client("iam", endpoint_url=s3.endpoint, config=settings)
+        session = boto3.session.Session(botocore_session=session_of(options), region_name=options.region)
+        return session.client("iam", endpoint_url=options.endpoint, config=settings)
     except (BotoCoreError, ValueError) as error:
         raise UsageError(str(error), hint="Correct endpoint, region or profile.") from error
 
@@ -120,7 +121,7 @@ class Applied:
     others: int
 
 
-def apply_life_cycle(config: Config) -> Applied:
+def apply_life_cycle(config: Config, credentials: Provider | None = None) -> Applied:
     """Put our life-cycle rules among those that the bucket has.
 
     Raises ModeError for a read-only client, UsageError, StoreMissing, AccessDenied.
@@ -131,7 +132,7 @@ def apply_life_cycle(config: Config) -> Applied:
             hint="print them, or use a configuration without read_only",
         )
     ours = cast("list[Document]", life_cycle(place_of(config))["Rules"])
-    bucket, client = _s3_of(config).bucket, bucket_client(_s3_of(config))
+    bucket, client = _s3_of(config).bucket, _bucket_client(s3_options(_s3_of(config), credentials))
     found = life_cycle_rules(client, bucket)
     existing = cast("list[Mapping[str, object]]", found["Rules"]) if found else []
     wanted = merged(existing, ours)
@@ -140,15 +141,15 @@ def apply_life_cycle(config: Config) -> Applied:
     return Applied(wanted != existing, len(wanted) - len(ours))
 
 
-def bucket_client(s3: S3Settings) -> "S3Client":
-    """For requests about the bucket itself. Raises UsageError for settings that make no sense."""
-    from botocore.exceptions import BotoCoreError
+def bucket_client(s3: S3Settings, store: Store) -> "S3Client":
+    """For requests about the bucket itself: that of `store`, if it is on S3."""
+    used = bare(store)
+    return used.client if isinstance(used, S3Store) else _bucket_client(s3_options(s3))
 
-    options = s3_options(s3)
-    try:
-        return Clients(options).patient
-    except (BotoCoreError, ValueError) as error:
-        raise UsageError(f"bucket {s3.bucket}: {error}", hint="Correct endpoint, region or profile.") from error
+
+def _bucket_client(options: S3Options) -> "S3Client":
+    """Raises UsageError for settings that make no sense."""
+    return S3Store(options).client
 
 
 def life_cycle_rules(client: "S3Client", bucket: str) -> "GetBucketLifecycleConfigurationOutputTypeDef | None":

@@ -43,10 +43,16 @@ class Client:
     """Used by one thread at a time."""
 
     def __init__(
-        self, config: Config, store: Store, threads: int, ask: Ask | None = None, limits: Limits = UNLIMITED
+        self,
+        config: Config,
+        store: Store,
+        threads: int,
+        ask: Ask | None = None,
+        limits: Limits = UNLIMITED,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.config = config
-        self._upload, self._download = limits.meters()
+        self._upload, self._download = limits.meters(wait)
         salt = config.remote_password_salt_file
         self._can_ask = ask is not None
         self.keys = Keychain(store, salt, find_password_of(config, ask), cost_of(config))

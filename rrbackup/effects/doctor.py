@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from rrbackup.effects.cancelling import bare
 from rrbackup.effects.client import Client
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.doctor_bucket import look_at_bucket
@@ -49,7 +50,7 @@ def _places(client: Client) -> Iterator[Diagnosis]:
     """What only one kind of store has."""
     if client.config.s3 is not None:
         yield from _bucket(client)
-    elif isinstance(client.store, DirectoryStore):
+    elif isinstance(bare(client.store), DirectoryStore):
         yield from _told("folder", lambda: look_at_folder(client.config))
     if client.config.s3 is None:
         yield from _told("clock", lambda: _clock(client))

@@ -52,7 +52,7 @@ class _Bucket:
         self._place = place_of(config)
         self._name = config.s3.bucket
         self._store = store
-        self._client: S3Client = bucket_client(config.s3)
+        self._client: S3Client = bucket_client(config.s3, store)
         self._versioned: bool | None = None
 
     def clock(self) -> Iterator[Diagnosis]:

@@ -26,9 +26,10 @@ class Limits:
             if limit is not None and limit < 1:
                 raise UsageError(f"a limit of {limit} bytes per second lets nothing pass", hint="leave it out")
 
-    def meters(self) -> "tuple[Meter | None, Meter | None]":
+    def meters(self, wait: Callable[[float], None] = time.sleep) -> "tuple[Meter | None, Meter | None]":
         """One for uploads, one for downloads."""
-        upload, download = (Meter(limit) if limit is not None else None for limit in (self.upload, self.download))
+        limits = (self.upload, self.download)
+        upload, download = (Meter(limit, wait=wait) if limit is not None else None for limit in limits)
         return upload, download
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Credential, S3Store
 
 _LIFETIME = timedelta(minutes=5)
-"""boto3 renews credentials at least ten minutes before they expire."""
+"""obstore asks again for what expires within five minutes: so for nearly each request, ten times a second at most."""
 _STALLED = "60s"
 _LONGEST = "1day"
 """A request may last as long as bytes move: a slow line needs minutes for one body."""

@@ -1,6 +1,7 @@
 """From a configuration to the things that it names: store, object names, rules, where the password is."""
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -8,6 +9,7 @@ from attrs import evolve
 
 from rrbackup.config import Config, CryptoSettings, S3Settings
 from rrbackup.effects.control import ObjectNames
+from rrbackup.effects.credentials import Provider
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.keychain import FindPassword
 from rrbackup.effects.passwords import PasswordSources, find_password
@@ -26,16 +28,19 @@ Ask = Callable[[bool], str]
 """Asks a person for the password; True: for a new one, so twice."""
 
 
-def store_of(config: Config, threads: int) -> Store:
-    """The store that `config` names; no request is made yet."""
+def store_of(
+    config: Config, threads: int, credentials: Provider | None = None, wait: Callable[[float], None] = time.sleep
+) -> Store:
+    """The store that `config` names; no request is made yet. `wait` pauses between requests."""
     if config.s3 is None:
         path = config.directory_path()
         assert path is not None
         return DirectoryStore(path)
-    return S3Store(evolve(s3_options(config.s3), prefix=config.s3.prefix, threads=threads))
+    options = s3_options(config.s3, credentials)
+    return S3Store(evolve(options, prefix=config.s3.prefix, threads=threads, wait=wait))
 
 
-def s3_options(s3: S3Settings) -> S3Options:
+def s3_options(s3: S3Settings, credentials: Provider | None = None) -> S3Options:
     """What it takes to reach the bucket."""
     return S3Options(
         bucket=s3.bucket,
@@ -44,6 +49,7 @@ def s3_options(s3: S3Settings) -> S3Options:
         endpoint=s3.endpoint,
         region=s3.region,
         profile=s3.profile,
+        credentials=credentials,
     )
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rrbackup.effects.control import Control
-from rrbackup.errors import RRBackupError
+from rrbackup.errors import Cancelled, RRBackupError
 from rrbackup.pure.claims import renewing
 from rrbackup.pure.model import SeenClaim
 from rrbackup.pure.steps import Wrote, expecting
@@ -86,5 +86,7 @@ class Renewal:
         while not self._ended.wait(self._seconds) and not self.lost:
             try:
                 self.claim = renewed(self._control, self.claim)
+            except Cancelled:
+                return  # the uploads end for the same reason
             except RRBackupError:
                 continue  # the store may answer again next time; the uploads tell of one that does not

@@ -7,7 +7,7 @@ object is sent `s3_upload`. Keys get the prefix here and lose it here.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rrbackup.effects import s3_answers
 from rrbackup.effects.obstore_client import takes
@@ -20,6 +20,9 @@ from rrbackup.effects.store import Condition, Fetched, ObjectInfo, Stored, Unfin
 from rrbackup.effects.store_rules import ALWAYS, MIB, check_key, check_metadata, normal_prefix
 from rrbackup.errors import StoreUnavailable, UsageError
 from rrbackup.pure.model import ListedVersion, VersionId, VersionRef
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 __all__ = ["S3Options", "S3Store"]
 
@@ -42,6 +45,11 @@ class S3Store:
 
     def __repr__(self) -> str:
         return f"S3Store({self.describe()})"
+
+    @property
+    def client(self) -> "S3Client":
+        """boto3's, for requests about the bucket itself."""
+        return self._clients.patient
 
     def describe(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")

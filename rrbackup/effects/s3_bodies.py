@@ -28,12 +28,13 @@ _BEHIND_THE_END = 416
 class Bodies:
     """Moves bodies at the pace of `back_off`. Safe to use from several threads. Its methods raise what boto3 raises.
 
-    `connect` is called when the first body is moved.
+    `connect` is called when the first body is moved, `ready` before each request: it raises where none can be signed.
     """
 
-    def __init__(self, connect: "Callable[[], S3Store]", back_off: BackOff) -> None:
+    def __init__(self, connect: "Callable[[], S3Store]", back_off: BackOff, ready: Callable[[], None]) -> None:
         self._connect = connect
         self._back_off = back_off
+        self._ready = ready
         self._connected: S3Store | None = None
         self._lock = Lock()
 
@@ -85,6 +86,7 @@ class Bodies:
 
     def _repeated(self, operation: str, asked: Asked, send: Callable[[], T]) -> tuple[T, int]:
         def once() -> T:
+            self._ready()
             with as_boto3(operation, asked.place):
                 return send()
 

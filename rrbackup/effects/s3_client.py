@@ -5,6 +5,8 @@ is repeated, the store refuses the repetition and a success looks like a failure
 ten times. A third, of obstore, moves the bodies of files. All keep one pace (`back_off`); none repeats by itself.
 """
 
+import time
+from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +14,7 @@ from attrs import field, frozen
 
 from rrbackup.effects import obstore_client
 from rrbackup.effects.back_off import ATTEMPTS, BackOff
+from rrbackup.effects.credentials import Provider
 from rrbackup.effects.s3_bodies import Bodies
 from rrbackup.effects.spare import AT_ONCE, Spare
 
@@ -29,7 +32,8 @@ _RACERS = 4
 class S3Options:
     """Where the bucket is. Without keys, boto3's usual chain applies: environment, profile, role.
 
-    `endpoint` is the URL of a store other than Amazon's; `threads` how many requests may be under way at once.
+    `endpoint` is the URL of a store other than Amazon's; `threads` how many requests may be under way at once;
+    `credentials` takes the place of all other keys; `wait` is what pauses between requests.
     """
 
     bucket: str
@@ -40,6 +44,8 @@ class S3Options:
     profile: str | None = None
     prefix: str = ""
     threads: int = 10
+    credentials: Provider | None = field(default=None, repr=False)
+    wait: Callable[[float], None] = time.sleep
 
 
 class Clients:
@@ -48,13 +54,13 @@ class Clients:
     def __init__(self, options: S3Options) -> None:
         """Nothing is sent yet. Raises what botocore raises for a profile or URL that makes no sense."""
         self._options = options
-        self._session = _session(options)
+        self._session = session_of(options)
         self._lock = Lock()
         self._once: S3Client | None = None
-        self.back_off = BackOff()
+        self.back_off = BackOff(wait=options.wait)
         self.spare = Spare()
         self.patient = self._client(ATTEMPTS)
-        self.bodies = Bodies(self._connect, self.back_off)
+        self.bodies = Bodies(self._connect, self.back_off, self._look_for_credentials)
 
     @property
     def once(self) -> "S3Client":
@@ -79,15 +85,26 @@ class Clients:
         amazon = self._options.endpoint is None
         return obstore_client.connect(self._session, self.patient, self._options.bucket, amazon=amazon)
 
+    def _look_for_credentials(self) -> None:
+        """Raises what boto3 raises where they are not to be had: obstore would only tell that something went wrong."""
+        found = self._session.get_credentials()
+        if found is not None:
+            found.get_frozen_credentials()
 
-def _session(options: S3Options) -> "Session":
+
+def session_of(options: S3Options) -> "Session":
+    """Raises what botocore raises for a profile that makes no sense."""
     from botocore.session import Session  # not boto3's, which loads for as long again what is not needed here
 
     from rrbackup.effects.botocore_loading import load_quickly
 
     session = Session(profile=options.profile)
     load_quickly(session)
-    if options.access_key or options.secret_key:
+    if options.credentials is not None:
+        from rrbackup.effects.renewed_credentials import RenewedCredentials, hand_in
+
+        hand_in(session, RenewedCredentials(options.credentials))
+    elif options.access_key or options.secret_key:
         session.set_credentials(options.access_key or "", options.secret_key or "")
     return session
 

@@ -198,6 +198,8 @@ def _failure(error: Exception, asked: Asked) -> RRBackupError:
         return UsageError(said)
     if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError)):
         return _unanswered(error, said, asked)
+    if isinstance(error, boto.CredentialRetrievalError):
+        return AccessDenied(said, hint="Whatever gives out the credentials has failed: mend that, or try again later.")
     if isinstance(error, _no_credentials()):
         return AccessDenied(said, hint="Give access_key and secret_key, or set up boto3's credentials.")
     return StoreUnavailable(said, hint="Try again later.")
@@ -219,7 +221,6 @@ def _no_credentials() -> tuple[type[Exception], ...]:
     return (
         boto.NoCredentialsError,
         boto.PartialCredentialsError,
-        boto.CredentialRetrievalError,
         boto.ProfileNotFound,
         boto.NoAuthTokenError,
         boto.TokenRetrievalError,

@@ -106,6 +106,15 @@ class PolicyMode(StrEnum):
         return f"rrbackup-{self.value}"
 
 
+def mode_named(name: str) -> PolicyMode:
+    """Raises UsageError where there is no such kind of client."""
+    try:
+        return PolicyMode(name)
+    except ValueError:
+        modes = ", ".join(PolicyMode)
+        raise UsageError(f"{name!r} is no kind of client", hint=f"there are {modes}") from None
+
+
 class _On(Enum):
     """What a right is about, in the order in which policies name it."""
 

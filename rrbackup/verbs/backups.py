@@ -19,6 +19,12 @@ from rrbackup.verbs.opened import Opened
 class Backups(Opened):
     """Preparing a store, backing up to it, and removing what no commit refers to."""
 
+    def init(self, *, recovery_kit: bool = False) -> tuple[str, ...]:
+        """Like `prepare`; with `recovery_kit`, `store_recovery_kit` as well. No configuration is written."""
+        done = self.prepare()
+        kit = self.store_recovery_kit() if recovery_kit else ()
+        return (*done, *(f"wrote {key} into the store" for key in kit))
+
     def prepare(self) -> tuple[str, ...]:
         """Make the store ready and try what it can do; says in sentences what was done.
 
@@ -52,7 +58,7 @@ class Backups(Opened):
         self, *, allow_empty: bool = False, reprocess: bool = False, on_event: OnEvent = ignore_event
     ) -> BackupPlan:
         """What a backup would do now. Reads the tree and the store, writes nothing."""
-        client = self._client
+        client, on_event = self._client, self._telling(on_event)
         client.local.forget()
         head = settling.observe_head(client)
         manifest = planning.manifest_at(client, head, on_event)
@@ -85,7 +91,7 @@ class Backups(Opened):
         published, or the answer to the last requests after publishing was lost.
         """
         self._refuse_read_only("back up")
-        tell = on_event or ignore_event
+        tell = self._telling(on_event or ignore_event)
         client = self._client
         with self._writing():
             rest = settling.settle_or_create(client, Permissions(take_over, upgrade, continues=True), tell)
@@ -95,7 +101,7 @@ class Backups(Opened):
             done = committing.commit_plan(client, plan, still(), manifest, tell)
             return backup_result(done.link, plan.unchanged, done.results, plan.problems)
 
-    def collect_garbage(
+    def garbage_collect(
         self, *, take_over: bool = False, upgrade: bool = False, on_event: OnEvent = ignore_event
     ) -> CollectResult:
         """Delete every version below the files that no commit refers to. Other clients' backups fail meanwhile."""
@@ -103,7 +109,7 @@ class Backups(Opened):
             rest = self._settled_for_deletion(Permissions(take_over, upgrade), on_event)
             return self._collected(rest, None, on_event)
 
-    def clean_garbage_list(
+    def clean_gc_log(
         self, *, take_over: bool = False, upgrade: bool = False, on_event: OnEvent = ignore_event
     ) -> CollectResult:
         """Delete what clients that may not delete wrote into the garbage list, as far as no commit refers to it."""
@@ -114,6 +120,9 @@ class Backups(Opened):
             result = self._collected(rest, files, on_event) if files else CollectResult()
             self._client.control.forget_garbage(frozenset(listed) - files)
             return result
+
+    collect_garbage = garbage_collect
+    clean_garbage_list = clean_gc_log
 
     def _collected(self, rest: settling.Rest, only: frozenset[VersionRef] | None, on_event: OnEvent) -> CollectResult:
         """Raises for a chain that is not sound: nothing is to be built on it."""

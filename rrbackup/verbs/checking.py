@@ -42,7 +42,7 @@ class Checking(Opened):
         self._refuse_read_only("heal")
         amount = self._amount(read_data)
         with self._writing():
-            return healing.heal(self._client, amount, Permissions(take_over, upgrade), on_event)
+            return healing.heal(self._client, amount, Permissions(take_over, upgrade), self._telling(on_event))
 
     def doctor(self) -> tuple[Diagnosis, ...]:
         """What can be told of configuration, credentials, rights, store and local files, each with a verdict.

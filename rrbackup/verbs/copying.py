@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from attrs import evolve
+
 from rrbackup.config import Config
 from rrbackup.effects import copying, settling
 from rrbackup.effects.client import Client
 from rrbackup.effects.copying import Found, History
-from rrbackup.effects.opening import store_of
 from rrbackup.effects.settling import Permissions
 from rrbackup.errors import UsageError
 from rrbackup.events import OnEvent, ignore_event
@@ -25,18 +26,19 @@ class Copying(Opened):
     """
 
     def plan_copy(
-        self, target: "Opened | Config", *, last: int | None = None, on_event: OnEvent = ignore_event
+        self, to: "Opened | Config", *, last: int | None = None, on_event: OnEvent = ignore_event
     ) -> CopyPlan:
-        """What `copy_to` would do now. Writes nothing."""
-        with self._target(target, last) as other:
+        """What `copy` would do now. Writes nothing."""
+        with self._target(to, last) as other:
             client = other._client
+            on_event = self._telling(on_event)
             client.local.forget()
             look = self._looker(client, last, on_event)
             return copying.plan(client, look(settling.observe_head(client)))
 
-    def copy_to(
+    def copy(
         self,
-        target: "Opened | Config",
+        to: "Opened | Config",
         on_event: OnEvent | None = None,
         *,
         last: int | None = None,
@@ -49,13 +51,15 @@ class Copying(Opened):
         that holds something else, ModeError, ConfigError, DamagedObject and the like for what cannot be read here, and
         what a backup of the target raises.
         """
-        tell = on_event or ignore_event
-        with self._target(target, last) as other:
+        tell = self._telling(on_event or ignore_event)
+        with self._target(to, last) as other:
             other._refuse_unless_deleting("copy into a repository")
             with other._writing():
                 look = self._looker(other._client, last, tell)
                 may = Permissions(take_over, continues=True)
                 return copying.copy(self._client, other._client, look, may, tell)
+
+    copy_to = copy
 
     @contextmanager
     def _target(self, target: "Opened | Config", last: int | None) -> Iterator[Opened]:
@@ -63,7 +67,8 @@ class Copying(Opened):
         if last is not None and last < 1:
             raise UsageError(f"the last {last} commits are none", hint="the number of commits must be at least 1")
         if isinstance(target, Config):
-            with Opened(target, store_of(target, self._threads), self._threads, None, self._limits) as opened:
+            given = evolve(self._given, ask=None, credentials=None)  # both are for this repository
+            with Opened(target, given.store_of(target), given) as opened:
                 yield opened
         else:
             yield target

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import sleep
 from types import TracebackType
 from typing import Self
 
+from attrs import frozen
+
 from rrbackup.config import Config
+from rrbackup.effects.cancelling import CancellableStore, Cancellation
 from rrbackup.effects.checkpoints import Asked, Reach, read_commit, read_reach
 from rrbackup.effects.client import Client
+from rrbackup.effects.credentials import Provider
 from rrbackup.effects.head_repair import read_below
-from rrbackup.effects.limited import Limits
+from rrbackup.effects.limited import UNLIMITED, Limits
 from rrbackup.effects.local_files import LocalLock
-from rrbackup.effects.opening import Ask
+from rrbackup.effects.opening import Ask, store_of
 from rrbackup.effects.points_in_time import named_by
 from rrbackup.effects.store import Store
 from rrbackup.effects.survey import pointing_to_repair
@@ -22,14 +27,39 @@ from rrbackup.pure.soundness import amiss
 from rrbackup.pure.stretch import Stretch
 
 
+@frozen
+class Given:
+    """What a program says beside the configuration when it opens a repository."""
+
+    threads: int
+    ask: Ask | None = None
+    limits: Limits = UNLIMITED
+    credentials: Provider | None = None
+    cancellation: Cancellation | None = None
+
+    def store_of(self, config: Config) -> Store:
+        wait = self.cancellation.wait if self.cancellation is not None else sleep
+        return store_of(config, self.threads, self.credentials, wait)
+
+
 class Opened:
     """A repository as one client sees it, without its verbs."""
 
-    def __init__(self, config: Config, store: Store, threads: int, ask: Ask | None, limits: Limits) -> None:
+    def __init__(self, config: Config, store: Store, given: Given) -> None:
         self.config = config
-        self._client = Client(config, store, threads, ask, limits)
-        self._threads = threads
-        self._limits = limits
+        self._given = given
+        self._threads = given.threads
+        cancellation = given.cancellation
+        if cancellation is None:
+            self._client = Client(config, store, given.threads, given.ask, given.limits)
+        else:
+            cancellable = CancellableStore(store, cancellation)
+            self._client = Client(config, cancellable, given.threads, given.ask, given.limits, cancellation.wait)
+
+    def _telling(self, on_event: OnEvent) -> OnEvent:
+        """For work that sends no request for long: cancelled with the next event."""
+        cancellation = self._given.cancellation
+        return on_event if cancellation is None else cancellation.telling(on_event)
 
     def __enter__(self) -> Self:
         return self

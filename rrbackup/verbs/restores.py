@@ -50,20 +50,23 @@ class Restores(Opened):
         *,
         paths: Iterable[str] = (),
         include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
         overwrite: Overwrite = Overwrite.ALWAYS,
         delete: bool = False,
         owner: bool | None = None,
     ) -> DownloadResult:
         """Write one commit's entries below `target`: those at or below `paths` (all, if there are none) that `include`
-        (filters) covers, without those that `ignore` covers.
+        (filters) covers, without those that `ignore` or `exclude` cover. (These are one list, as they are for the
+        command line, which reads one from a file.)
 
         `overwrite` says what becomes of files that exist, `delete` removes from the target what the commit does not
         have, as far as it is selected. `owner` says whether owners are given back; None: if this is root. Every file
         is checked before it takes its place; what fails is a problem of that file. Raises NoSuchVersion, NoSuchPath,
         UsageError, SourceError for the target, StoreError, ModeError, and before anything is written WrongPassword.
         """
-        asked = Asked(_selection(paths, include, ignore), Overwrite(overwrite), delete, owner)
+        asked = Asked(_selection(paths, include, ignore, exclude), Overwrite(overwrite), delete, owner)
         plan = self._plan(version, Path(target), asked, on_event)
+        on_event = self._telling(on_event)
         self._client.unlock_for_reading([entry.object for entry in plan.fetched() if entry.object is not None])
         on_event(DownloadPlanned(len(plan.fetched()), plan.bytes_to_write))
         for problem in plan.problems:
@@ -82,12 +85,13 @@ class Restores(Opened):
         *,
         paths: Iterable[str] = (),
         include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
         overwrite: Overwrite = Overwrite.ALWAYS,
         delete: bool = False,
         owner: bool | None = None,
     ) -> RestorePlan:
         """What `download` with the same arguments would do now. Reads the commit and the target, writes nothing."""
-        asked = Asked(_selection(paths, include, ignore), Overwrite(overwrite), delete, owner)
+        asked = Asked(_selection(paths, include, ignore, exclude), Overwrite(overwrite), delete, owner)
         return self._plan(version, Path(target), asked, on_event)
 
     def download_cost(self, plan: RestorePlan) -> Cost | None:
@@ -152,8 +156,11 @@ class Restores(Opened):
                 yield Path(os.path.realpath(path))
 
 
-def _selection(paths: Iterable[str], include: Iterable[str], exclude: Iterable[str]) -> Selection:
-    return Selection.of(paths, parse_patterns(include, "include"), parse_patterns(exclude, "exclude"))
+def _selection(
+    paths: Iterable[str], include: Iterable[str], ignore: Iterable[str], exclude: Iterable[str]
+) -> Selection:
+    left_out = (*parse_patterns(ignore, "ignore"), *parse_patterns(exclude, "exclude"))
+    return Selection.of(paths, parse_patterns(include, "include"), left_out)
 
 
 def _file_at(path: str, entries: Iterable[Entry], version: str) -> Entry:

@@ -36,9 +36,7 @@ MakeBench = Callable[..., Bench]
 
 
 def quicker(patch: pytest.MonkeyPatch) -> None:
-    connected = cache(Clients)
-    patch.setattr("rrbackup.effects.s3.Clients", connected)
-    patch.setattr("rrbackup.effects.applying.Clients", connected)
+    patch.setattr("rrbackup.effects.s3.Clients", cache(Clients))
 
 
 @frozen

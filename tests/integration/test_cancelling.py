@@ -1,0 +1,175 @@
+"""`cancelled`: every verb that asks the store ends at its next turn, and nothing is broken by it."""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from rrbackup import (
+    BytesMoved,
+    Cancelled,
+    Config,
+    DirectorySettings,
+    Event,
+    Limits,
+    Repository,
+    RRBackupError,
+    open_repository,
+    testing,
+)
+from rrbackup.effects.cancelling import CancellableStore, Cancellation
+from rrbackup.effects.control import Control, ObjectNames
+from rrbackup.effects.renewing import Renewal
+from rrbackup.pure.claims import Signature, opening
+from rrbackup.pure.model import SeenClaim, TransactionId, VersionId
+from tests.integration.trees import look, write
+
+TREE = {f"f{number}": b"content %d" % number for number in range(3)}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    write(tmp_path / "base", TREE)
+    return Config(
+        base_path=tmp_path / "base",
+        local_manifest_file=tmp_path / "manifest",
+        local_lock_file=tmp_path / "lock",
+        directory=DirectorySettings(path=tmp_path / "not used"),
+    )
+
+
+def after(asked: int) -> Callable[[], bool]:
+    """True from the turn with this number on."""
+    turns = count(1)
+    return lambda: next(turns) > asked
+
+
+def test_a_backup_cancelled_at_any_turn_goes_on_with_the_next_run(config: Config) -> None:
+    ended = 0
+    for turn in range(1000):
+        memory = testing.MemoryStore()
+        config.manifest_path().unlink(missing_ok=True)
+        config.journal_path().unlink(missing_ok=True)
+        try:
+            open_repository(config, store=memory.client(), threads=1, cancelled=after(turn)).backup()
+        except Cancelled:
+            ended += 1
+        else:
+            break
+        with open_repository(config, store=memory.client(), threads=1) as repository:
+            repository.backup()
+            assert len(repository.list_versions()) == 1
+            assert not repository.verify(read_data=True).damaged
+            assert repository.garbage_collect().deleted == ()
+    assert ended > 10
+
+
+def test_a_download_cancelled_at_any_turn_leaves_whole_files_only(config: Config, tmp_path: Path) -> None:
+    memory = testing.MemoryStore()
+    open_repository(config, store=memory.client()).backup()
+    seen = set()
+    for turn in range(1000):
+        target = tmp_path / f"out {turn}"
+        try:
+            open_repository(config, store=memory.client(), threads=1, cancelled=after(turn)).download("latest", target)
+        except Cancelled:
+            found = {path.name: path.read_bytes() for path in target.iterdir()} if target.exists() else {}
+            assert found.items() <= TREE.items()
+            seen.add(len(found))
+        else:
+            assert look(target) == look(config.base())
+            break
+    assert {0, 1, 2} <= seen
+
+
+VERBS: dict[str, Callable[[Repository, Path], object]] = {
+    "init": lambda repository, _: repository.init(recovery_kit=True),
+    "backup": lambda repository, _: repository.backup(),
+    "plan_backup": lambda repository, _: repository.plan_backup(),
+    "list_versions": lambda repository, _: repository.list_versions(),
+    "list_files": lambda repository, _: repository.list_files(),
+    "list_changes": lambda repository, _: repository.list_changes(),
+    "find": lambda repository, _: repository.find("*"),
+    "history": lambda repository, _: repository.history("/f0"),
+    "diff": lambda repository, _: repository.diff("latest"),
+    "stats": lambda repository, _: repository.stats(),
+    "explain": lambda repository, _: repository.explain("/f0"),
+    "download": lambda repository, path: repository.download("latest", path / "out"),
+    "plan_download": lambda repository, path: repository.plan_download("latest", path / "out"),
+    "cat": lambda repository, _: b"".join(repository.cat("latest", "/f0")),
+    "verify": lambda repository, _: repository.verify(read_data=True),
+    "heal": lambda repository, _: repository.heal(),
+    "doctor": lambda repository, _: repository.doctor(),
+    "garbage_collect": lambda repository, _: repository.garbage_collect(),
+    "clean_gc_log": lambda repository, _: repository.clean_gc_log(),
+    "repair_head": lambda repository, _: repository.repair_head("latest"),
+    "manifest_state": lambda repository, _: repository.manifest_state(),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_can_be_cancelled(verb: str, config: Config, tmp_path: Path) -> None:
+    memory = testing.MemoryStore()
+    open_repository(config, store=memory.client()).backup()
+    with pytest.raises(Cancelled):
+        VERBS[verb](open_repository(config, store=memory.client(), cancelled=lambda: True), tmp_path)
+
+
+def test_a_copy_can_be_cancelled(config: Config, tmp_path: Path) -> None:
+    memory, second = testing.MemoryStore(), testing.MemoryStore()
+    open_repository(config, store=memory.client()).backup()
+    other = Config(
+        base_path=tmp_path / "base",
+        local_manifest_file=tmp_path / "manifest 2",
+        local_lock_file=tmp_path / "lock 2",
+        directory=DirectorySettings(path=tmp_path / "not used either"),
+    )
+    with pytest.raises(Cancelled):
+        open_repository(config, store=memory.client(), cancelled=after(5)).copy(
+            open_repository(other, store=second.client())
+        )
+    result = open_repository(config, store=memory.client()).copy(open_repository(other, store=second.client()))
+    assert (len(result.commits), result.already) == (1, 0)
+
+
+def test_local_work_without_requests_is_cancelled_with_its_next_event(config: Config) -> None:
+    wanted: list[Event] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, BytesMoved):
+            wanted.append(event)
+
+    store = testing.MemoryStore().client()
+    with pytest.raises(Cancelled):
+        open_repository(config, store=store, threads=1, cancelled=lambda: bool(wanted)).backup(on_event=note)
+    assert len(wanted) == 1
+
+
+def test_a_limit_does_not_hold_up_the_end(config: Config) -> None:
+    """At one byte a second these files would take half a minute."""
+    asked = count()
+    limits = Limits(upload=1)
+    store = testing.MemoryStore().client()
+    with pytest.raises(Cancelled):
+        open_repository(config, store=store, limits=limits, cancelled=lambda: next(asked) > 20).backup()
+
+
+def test_waiting_is_cut_short() -> None:
+    waited: list[float] = []
+    with pytest.raises(Cancelled):
+        Cancellation(lambda: len(waited) == 3, waited.append).wait(60)
+    assert len(waited) == 3
+    Cancellation(lambda: False, waited.append).wait(0.25)
+    assert sum(waited[3:]) == pytest.approx(0.25)
+
+
+def test_the_thread_that_renews_a_claim_ends_in_silence() -> None:
+    store = CancellableStore(testing.MemoryStore().client(), Cancellation(lambda: True))
+    claim = opening(Signature(TransactionId("0" * 32), "host", 0), None, (), SeenClaim())
+    Renewal(Control(store, ObjectNames()), SeenClaim(claim, "etag", VersionId("v")), 0.0)._keep()
+
+
+def test_a_cancellation_is_no_error_of_rrbackup() -> None:
+    """Whatever handles the failure of one file or request must let it pass."""
+    assert not issubclass(Cancelled, RRBackupError | OSError)
