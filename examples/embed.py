@@ -59,7 +59,7 @@ def back_up(config: rrbackup.Config) -> bool:
     with rrbackup.open_repository(config) as repository:
         result = repository.backup(on_event=Progress())
         print(f"version {result.version_id}" if result.version_id else "nothing has changed")
-        for version in repository.versions():
+        for version in repository.list_versions():
             print(f"{version.sequence}: {version.counts.new} new, {version.counts.changed} changed")
         return result.complete
 

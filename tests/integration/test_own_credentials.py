@@ -88,9 +88,13 @@ def test_a_provider_that_fails_is_told_of_and_not_asked_ten_times(script: Script
         raise OSError("the vault is sealed")
 
     store = scripted(script, provider)
-    with pytest.raises(AccessDenied, match="the vault is sealed") as caught:
+
+    def ask() -> None:
         for _ in range(20):
             REQUESTS[client](store)
+
+    with pytest.raises(AccessDenied, match="the vault is sealed") as caught:
+        ask()
     assert "Whatever gives out the credentials" in caught.value.hint
     assert len(asked) == good + 1
     assert len(script.seen) <= good

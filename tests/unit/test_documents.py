@@ -4,8 +4,6 @@ import ast
 import json
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +24,7 @@ from rrbackup.pure import commit, format2, journal_format, local_format
 from rrbackup.pure.labels import object_labels
 from rrbackup.pure.model import ClaimState, PathText, Word
 from rrbackup.pure.names import object_key, path_text
+from tests.programs import run_python
 from tests.unit.commit_samples import ADOPTING, CANDIDATE, GONE, OUTCOMES, SAMPLES, job
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +36,7 @@ DOCUMENTS = (
     "docs/design.md",
     "docs/decisions.md",
     "docs/recover.md",
+    "docs/library.md",
 )
 
 
@@ -297,8 +297,7 @@ def test_the_library_snippet_runs(tmp_path: Path) -> None:
     documents.mkdir()
     (documents / "a").write_bytes(b"kept")
     (documents / "b.tmp").write_bytes(b"left out")
-    command = [sys.executable, "-c", README["python"]]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = run_python("-c", README["python"], cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [path.name for path in (tmp_path / "restored").iterdir()] == ["a"]
 

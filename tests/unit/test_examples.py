@@ -1,10 +1,11 @@
 """The examples run, as programs of their own."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.programs import run_python
 
 EMBED = Path(__file__).parents[2] / "examples" / "embed.py"
 
@@ -19,8 +20,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def _embed(source: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EMBED), str(source), str(source.with_name("store"))]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_python(str(EMBED), str(source), str(source.with_name("store")), cwd=source.parent)
 
 
 def test_embed_backs_up_and_shows_its_own_progress(source: Path) -> None:
