@@ -25,6 +25,7 @@ settings.register_profile("quick", deadline=None, derandomize=True, suppress_hea
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quick")
 
+_ROOT = Path(__file__).parents[1]
 _SHARED = "RRBACKUP_TEST_SHARED"
 _LEADER = "RRBACKUP_TEST_LEADER"
 
@@ -34,7 +35,12 @@ def _is_worker(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The process that leads the session, alone or over workers, makes the folder that all share."""
+    """The process that leads the session, alone or over workers, makes the folder that all share.
+
+    Programs that tests start take rrbackup from this tree, in whatever folder they run: what is installed may be
+    another tree's, or change meanwhile.
+    """
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     if not _is_worker(config):
         os.environ[_SHARED] = tempfile.mkdtemp(prefix="rrbackup-tests-")
         os.environ[_LEADER] = str(os.getpid())

@@ -1,6 +1,8 @@
 """How a typed program uses rrbackup. Never run: it only has to pass `mypy --strict`."""
 
+import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_type
 
@@ -127,6 +129,27 @@ def failing(config: rrbackup.Config) -> str:
     except rrbackup.RRBackupError as error:
         return error.message
     return ""
+
+
+def vault() -> rrbackup.Credentials:
+    return rrbackup.Credentials("key", "secret", "token", datetime.now(UTC) + timedelta(hours=1))
+
+
+def in_a_service(config: rrbackup.Config, stop: threading.Event) -> bool:
+    with rrbackup.open_repository(config, credentials=vault, cancelled=stop.is_set) as repository:
+        assert_type(repository.init(recovery_kit=True), tuple[str, ...])
+        assert_type(repository.list_versions(), tuple[rrbackup.Version, ...])
+        assert_type(repository.list_files(), rrbackup.Listing[rrbackup.Entry])
+        assert_type(repository.list_changes(), rrbackup.Listing[rrbackup.Change])
+        assert_type(repository.garbage_collect(), rrbackup.CollectResult)
+        assert_type(repository.clean_gc_log(), rrbackup.CollectResult)
+        assert_type(repository.copy(config, last=3), rrbackup.CopyResult)
+        assert_type(repository.policy("read-only"), dict[str, object])
+        assert_type(repository.apply_lifecycle(), rrbackup.Applied)
+        try:
+            return repository.backup().complete
+        except rrbackup.Cancelled:
+            return False
 
 
 def in_tests(config: rrbackup.Config) -> rrbackup.Repository:
