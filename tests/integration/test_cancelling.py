@@ -1,18 +1,19 @@
 """`cancelled`: every verb that asks the store ends at its next turn, and nothing is broken by it."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from rrbackup import (
-    BytesMoved,
     Cancelled,
     Config,
     DirectorySettings,
     Event,
     Limits,
+    ProblemFound,
     Repository,
     RRBackupError,
     open_repository,
@@ -21,6 +22,7 @@ from rrbackup import (
 from rrbackup.effects.cancelling import CancellableStore, Cancellation
 from rrbackup.effects.control import Control, ObjectNames
 from rrbackup.effects.renewing import Renewal
+from rrbackup.effects.store import Store, UnfinishedUpload
 from rrbackup.pure.claims import Signature, opening
 from rrbackup.pure.model import SeenClaim, TransactionId, VersionId
 from tests.integration.trees import look, write
@@ -133,17 +135,63 @@ def test_a_copy_can_be_cancelled(config: Config, tmp_path: Path) -> None:
     assert (len(result.commits), result.already) == (1, 0)
 
 
-def test_local_work_without_requests_is_cancelled_with_its_next_event(config: Config) -> None:
-    wanted: list[Event] = []
-
-    def note(event: Event) -> None:
-        if isinstance(event, BytesMoved):
-            wanted.append(event)
-
+@pytest.mark.parametrize("verb", ["plan_backup", "backup"])
+def test_local_work_without_requests_is_cancelled_with_its_next_event(verb: str, config: Config) -> None:
+    """Of two things that nobody can back up, the second is not told of, nor is the plan."""
+    for name in ("p1", "p2"):
+        os.mkfifo(config.base() / name)
+    told: list[Event] = []
     store = testing.MemoryStore().client()
     with pytest.raises(Cancelled):
-        open_repository(config, store=store, threads=1, cancelled=lambda: bool(wanted)).backup(on_event=note)
-    assert len(wanted) == 1
+        getattr(open_repository(config, store=store, cancelled=lambda: bool(told)), verb)(on_event=told.append)
+    assert [type(event) for event in told] == [ProblemFound]
+
+
+REQUESTS: dict[str, Callable[[Store], object]] = {
+    "prepare": lambda store: store.prepare(),
+    "head": lambda store: store.head("a"),
+    "get": lambda store: store.get("a"),
+    "read": lambda store: store.read("a", VersionId("v")).__enter__(),
+    "put": lambda store: store.put("a", b"x"),
+    "list_versions": lambda store: store.list_versions("a"),
+    "delete_versions": lambda store: store.delete_versions([]),
+    "list_uploads": lambda store: store.list_uploads("a"),
+    "abort_upload": lambda store: store.abort_upload(UnfinishedUpload("a", "id")),
+}
+
+
+@pytest.mark.parametrize("request_of", REQUESTS)
+def test_no_request_is_begun_any_more(request_of: str) -> None:
+    memory = testing.MemoryStore()
+    client = memory.client()
+    with pytest.raises(Cancelled):
+        REQUESTS[request_of](CancellableStore(client, Cancellation(lambda: True)))
+    assert client.calls == ()
+
+
+def test_bodies_and_listings_end_at_their_next_piece() -> None:
+    wanted: list[int] = []
+    plain = testing.MemoryStore().client()
+    store = CancellableStore(plain, Cancellation(lambda: bool(wanted)))
+
+    def body() -> Iterator[bytes]:
+        yield b"x"
+        wanted.append(1)
+        yield b"y"
+
+    with pytest.raises(Cancelled):
+        store.put("a", body())
+    assert list(plain.list_versions("a")) == []
+    wanted.clear()
+    refs = [plain.put("a", b"x" * 10) for _ in range(3)]
+    rows = store.list_versions("a")
+    next(rows)
+    with store.read("a", refs[0].version_id) as chunks:
+        wanted.append(1)
+        with pytest.raises(Cancelled):
+            next(rows)
+        with pytest.raises(Cancelled):
+            next(chunks)
 
 
 def test_a_limit_does_not_hold_up_the_end(config: Config) -> None:
