@@ -418,7 +418,7 @@ def test_what_slows_one_request_slows_every_client_of_the_store(
     monkeypatch.undo()
     time = Time()
     back_off = BackOff(lambda: time.now, lambda: 0.0, time.wait)
-    monkeypatch.setattr(s3_client, "BackOff", lambda: back_off)
+    monkeypatch.setattr(s3_client, "BackOff", lambda wait: back_off)
     with scripted_s3.running() as script:
         store = script.store(scripted_s3.error(status, code), scripted_s3.STORED)
         store.put("k", b"x")
