@@ -145,7 +145,12 @@ class ObjectMissing(StoreError):
 
 
 class ConditionFailed(StoreError):
-    """A conditional write was refused; nothing was written by this request."""
+    """A conditional write was refused; nothing was written by this request. `busy`: because another was under way,
+    which says nothing of whether the condition holds."""
+
+    def __init__(self, message: str, *, hint: str = "", busy: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.busy = busy
 
 
 class OutcomeUnknown(StoreError):

@@ -3,6 +3,10 @@
 Some stores refuse the headers, some ignore them, and some check them without holding on to the answer until the
 write is done. So a wrong condition must be refused, and of several right ones sent at once exactly one may win.
 Everything written is an idle record, so that whatever happens, what stays behind is one.
+
+A verdict, either way, follows from what the store has done, never from what it could not do just now: a refusal
+because of another write under way (`ConditionFailed.busy`) counts as an answer only where somebody won meanwhile, an
+odd refusal only where it is given twice, and a lost answer never does. What came to no end is tried again, boundedly.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +17,13 @@ from attrs import field, frozen
 
 from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, Stored
 from rrbackup.effects.workers import workers
-from rrbackup.errors import ConditionFailed, StoreError
+from rrbackup.errors import ConditionFailed, StoreError, StoreUnavailable
 from rrbackup.pure.model import VersionId
 
 _NOBODYS_ETAG = '"00000000000000000000000000000000"'
 _RACERS = 4
+_TRIES = 5
+"""So often something is tried to which a busy store gives no answer."""
 _PATIENCE_S = 60
 
 
@@ -45,40 +51,66 @@ class _Trial:
     serials: Iterator[int] = field(factory=count)
 
     def write(self, condition: Condition) -> Stored | None:
-        """None for a refused condition."""
-        return self._write(next(self.serials), condition)
+        """None for a condition that the store looked at and refused."""
+        for _ in range(_TRIES):
+            match self._answered(condition):
+                case ConditionFailed(busy=True):
+                    continue
+                case ConditionFailed():
+                    return None
+                case StoreError() as trouble:
+                    raise trouble
+                case stored:
+                    return stored
+        raise self.inconclusive()
 
-    def write_at_once(self, condition: Condition) -> list[Stored]:
-        """Send it several times at the same moment; the answers of those that won."""
+    def _answered(self, condition: Condition) -> Stored | StoreError:
+        answer = self.send(next(self.serials), condition)
+        if not _is_odd(answer):
+            return answer
+        second = self.send(next(self.serials), condition)
+        if _is_odd(second):
+            raise _Unsupported(f"The store does not accept conditions ({second}).")
+        return second
+
+    def write_at_once(self, condition: Condition) -> list[Stored | StoreError]:
+        """Send it several times at the same moment; every answer."""
         start = Barrier(_RACERS)
 
-        def racer(serial: int) -> Stored | None:
+        def racer(serial: int) -> Stored | StoreError:
             start.wait(_PATIENCE_S)
-            return self._write(serial, condition)
+            return self.send(serial, condition)
 
         with workers(_RACERS) as pool:
-            answers = list(pool.map(racer, islice(self.serials, _RACERS)))
-        return [stored for stored in answers if stored is not None]
+            return list(pool.map(racer, islice(self.serials, _RACERS)))
 
-    def _write(self, serial: int, condition: Condition) -> Stored | None:
+    def send(self, serial: int, condition: Condition) -> Stored | StoreError:
         try:
             return self.store.put(self.key, self.idle_body(serial), condition=condition)
-        except ConditionFailed:
-            return None
         except StoreError as refusal:
-            # The bare class is what a store says that does not know the headers; its subclasses are other troubles.
-            if type(refusal) is StoreError:
-                raise _Unsupported(f"The store does not accept conditions ({refusal}).") from refusal
-            raise
+            return refusal
+
+    def inconclusive(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{self.store.describe()} was too busy to show whether it keeps writers apart: it refused each of "
+            f"{_TRIES} attempts to write {self.key} because of another that was under way",
+            hint="nothing was published, and nothing is remembered of the trial; run again when it is less busy",
+        )
+
+
+def _is_odd(answer: Stored | StoreError) -> bool:
+    """The bare class is what a store says that does not know the headers; its subclasses are other troubles."""
+    return type(answer) is StoreError
 
 
 def probe_conditional_writes(
     store: Store, key: str, idle_body: Callable[[int], bytes], current_etag: str | None
 ) -> ProbeResult:
-    """Try it in at most 7 requests; where the answer is no, one more.
+    """Try it in 7 requests, or a few more where the answer is no or the store is busy.
 
     `idle_body(i)` gives another idle record for every i from 0; `current_etag` is that of the idle record that
-    lies at `key`, None if there is none. Raises `ConditionFailed` if somebody else wrote there meanwhile.
+    lies at `key`, None if there is none. Raises `ConditionFailed` if somebody else wrote there meanwhile,
+    `OutcomeUnknown` for a lost answer, `StoreUnavailable` where the store stays too busy to show anything.
     """
     trial = _Trial(store, key, idle_body)
     try:
@@ -102,18 +134,37 @@ def _expect_refusals(trial: _Trial) -> None:
     if trial.write(IfMatch(_NOBODYS_ETAG)) is not None:
         raise _Unsupported("The store ignores If-Match.")
     if trial.write(IfAbsent()) is not None:
+        if trial.write(IfAbsent()) is None:
+            raise _interference(trial)  # only somebody who deleted the record can have let the first one in
         raise _Unsupported("The store ignores If-None-Match.")
 
 
 def _only_winner(trial: _Trial, etag: str) -> Stored:
-    winners = trial.write_at_once(IfMatch(etag))
+    """Races until somebody wins. That nobody does although the condition holds tells something only if the store
+    was never busy."""
+    busy = False
+    for _ in range(_TRIES):
+        answers = trial.write_at_once(IfMatch(etag))
+        winner = _winner(answers)
+        if winner is not None:
+            return winner
+        if trial.store.head(trial.key).etag != etag:
+            raise _interference(trial)
+        busy = busy or any(isinstance(answer, ConditionFailed) and answer.busy for answer in answers)
+    if busy:
+        raise trial.inconclusive()
+    raise _Unsupported("The store refuses conditions that hold.")
+
+
+def _winner(answers: list[Stored | StoreError]) -> Stored | None:
+    """Two winners are a verdict whatever else was answered; one is none while the outcome of another is unknown."""
+    winners = [answer for answer in answers if isinstance(answer, Stored)]
     if len(winners) > 1:
         raise _Unsupported(f"The store let {len(winners)} of {_RACERS} writers win that excluded each other.")
-    if winners:
-        return winners[0]
-    if trial.store.head(trial.key).etag == etag:
-        raise _Unsupported("The store refuses conditions that hold.")
-    raise _interference(trial)
+    for answer in answers:
+        if isinstance(answer, StoreError) and not isinstance(answer, ConditionFailed):
+            raise answer
+    return winners[0] if winners else None
 
 
 def _interference(trial: _Trial) -> ConditionFailed:

@@ -51,11 +51,12 @@ _THROTTLING = frozenset(
 )
 _THROTTLING_STATUS = frozenset({429, 503})
 _PASSING = _THROTTLING | {"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"}
-_PASSING_STATUS = _THROTTLING_STATUS | {500, 502, 504}
+_PASSING_STATUS = _THROTTLING_STATUS | {408, 500, 502, 504}
 _NOT_BUILT = 501
 _NOTHING_THERE = frozenset({404, 405})
 _DENIED = frozenset({401, 403})
-_LOST_RACE = frozenset({409, 412})
+_CONFLICT = 409
+_LOST_RACE = frozenset({_CONFLICT, 412})
 
 
 class Manner(Enum):
@@ -113,7 +114,8 @@ def refusal(error: Exception, asked: Asked) -> StoreError:
     if code == "NoSuchBucket":
         return StoreMissing(said, hint="Create the bucket, or correct its name in the configuration.")
     if asked.manner.conditional and _is_lost_race(code, status, asked.manner):
-        return ConditionFailed(said, hint="Somebody else wrote it, or this very write had arrived before.")
+        hint = "Somebody else wrote it, or this very write had arrived before."
+        return ConditionFailed(said, hint=hint, busy=status == _CONFLICT)
     return _denial(code, status, said, asked) or _other_refusal(code, message, status, said, asked)
 
 

@@ -58,8 +58,9 @@ def test_a_conditional_write_without_answer_is_sent_once_and_its_outcome_unknown
 def test_a_condition_that_does_not_hold_is_refused(
     script: Script, condition: Condition, status: int, code: str
 ) -> None:
-    with pytest.raises(ConditionFailed, match="k"):
+    with pytest.raises(ConditionFailed, match="k") as caught:
         script.store(error(status, code)).put("k", b"x", condition=condition)
+    assert caught.value.busy == (status == 409)
 
 
 def test_a_match_where_nothing_is_is_refused(script: Script) -> None:
