@@ -119,7 +119,7 @@ def _tree(repository: Repository, version: str) -> Iterator[tuple[PathText, tupl
 def orphans(repository: Repository) -> set[VersionRef]:
     """File versions that no commit refers to."""
     control = repository._client.control
-    return {listed.ref for listed in control.list_all()} - control.read_references()
+    return {listed.ref for listed in control.list_all()} - control.read_references().refs
 
 
 def file_versions(repository: Repository) -> int:

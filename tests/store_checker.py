@@ -78,13 +78,15 @@ class Commit:
 
 @frozen
 class Verdict:
-    """`problems` is empty for a sound repository. `orphans` may be allowed or not: that is for the caller to say."""
+    """`problems` is empty for a sound repository. `orphans` and `unnamed_checkpoints` may be allowed: that is for
+    the caller to say."""
 
     problems: tuple[str, ...]
     commits: tuple[Commit, ...]
     referenced: frozenset[Ref]
     garbage: frozenset[Ref]
     orphans: frozenset[Ref]
+    unnamed_checkpoints: frozenset[Ref] = frozenset()
 
 
 # --- reading a store ---------------------------------------------------------------------------------------------
@@ -155,7 +157,9 @@ def judged(contents: Contents) -> Verdict:
     problems += [f"{key} has a delete marker" for key in marked]
     referenced = frozenset(ref for diff in diffs.values() for ref, _ in _references(diff))
     garbage = _garbage(contents)
-    return Verdict(tuple(problems), commits, referenced, garbage, contents.files - referenced - garbage)
+    named = {diff["checkpoint"]["version_id"] for diff in diffs.values() if diff.get("checkpoint")}
+    unnamed = frozenset(v.ref for v in contents.at(CHECKPOINT) if v.version_id not in named)
+    return Verdict(tuple(problems), commits, referenced, garbage, contents.files - referenced - garbage, unnamed)
 
 
 def _record(version: Version) -> Record:

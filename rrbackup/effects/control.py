@@ -8,7 +8,7 @@ from rrbackup.effects.checkpoints import read_reach, read_to_head, usable
 from rrbackup.effects.history import History
 from rrbackup.effects.key_listing import common_prefix, versions_of
 from rrbackup.effects.single_writer import SingleWriter
-from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, Store
+from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, Store, list_exact
 from rrbackup.effects.survey import Survey
 from rrbackup.errors import ConditionFailed, ConfigError, DamagedObject, ObjectMissing, OutcomeUnknown
 from rrbackup.pure import claims, format1, format2
@@ -30,7 +30,7 @@ from rrbackup.pure.model import (
     Word,
 )
 from rrbackup.pure.names import is_file_key
-from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, Refused, Unclear, Wrote
+from rrbackup.pure.steps import Expect, MustBeAbsent, MustMatch, ReferencesSeen, Refused, Unclear, Wrote
 
 APPEND_TRIES = 50
 
@@ -113,14 +113,19 @@ class Control:
         self._head_encrypted = self._head_encrypted or found.encrypted
         return found
 
-    def read_references(self) -> frozenset[VersionRef]:
+    def read_references(self) -> ReferencesSeen:
         """All versions that any version of the manifest object refers to, in the chain or not.
 
         What a diff refers to that is gone is known from a checkpoint above it. Raises if there is none, or if a version
         that is there cannot be read and no repair has set it aside: then nothing may be deleted.
         """
         listed = self._history.read_references(lambda: set_aside_by(read_reach(self).links))
-        return listed | read_to_head(self, lambda _: None).references()
+        newest = read_to_head(self, lambda _: None)
+        files, key = listed.files | newest.references(), self.names.checkpoint
+        named = listed.checkpoints(newest.links[0].version_id) if newest.links else None
+        if named is None:
+            return ReferencesSeen(files, frozenset({key}))
+        return ReferencesSeen(files.union(VersionRef(key, version_id) for version_id in named))
 
     def check_may_publish(self) -> None:
         """Raise ConfigError where a diff would be stored with less encryption than the one before it."""
@@ -260,9 +265,10 @@ class Control:
         return versions_of(self.store, keys)
 
     def list_all(self) -> tuple[ListedVersion, ...]:
-        """Every version of a file. A key that no file could have is not ours, and is passed over."""
+        """Every version of a file or of a checkpoint. A key that no file could have is not ours, and is passed over."""
         versions = self.store.list_versions(self.names.files + "/")
-        return tuple(version for version in versions if is_file_key(self.names.files, version.key))
+        files = (version for version in versions if is_file_key(self.names.files, version.key))
+        return (*files, *list_exact(self.store, self.names.checkpoint))
 
     def list_uploads(self, keys: tuple[str, ...] | None) -> tuple[UnfinishedUpload, ...]:
         """The unfinished uploads of exactly these keys, or of every file object."""
@@ -272,8 +278,8 @@ class Control:
         return tuple(u for u in self.store.list_uploads(common_prefix(keys)) if u.key in wanted)
 
     def delete_versions(self, refs: tuple[VersionRef, ...]) -> None:
-        """Raises DamagedObject, and deletes nothing, where something else than a version of a file is named."""
-        self._check_file_keys(ref.key for ref in refs)
+        """Raises DamagedObject, and deletes nothing, where something else than a file or a checkpoint is named."""
+        self._check_file_keys(ref.key for ref in refs if ref.key != self.names.checkpoint)
         self.store.delete_versions(refs)
 
     def _check_file_keys(self, keys: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ they are read all at once, in the store's order; the first diff of format 2 on t
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from rrbackup.effects.ahead import Ahead
-from rrbackup.effects.references import read_references
+from rrbackup.effects.references import Referred, read_references
 from rrbackup.effects.store import Fetched, Store, list_exact
 from rrbackup.effects.survey import Reading, Survey, pointing_to_repair, survey
 from rrbackup.effects.workers import FETCH_THREADS, workers
@@ -16,7 +16,7 @@ from rrbackup.pure import chain, format1, format2
 from rrbackup.pure.format1 import FoundDiff
 from rrbackup.pure.format1_object import Unlock, is_format1, read_metadata
 from rrbackup.pure.framing import Framing, is_encrypted
-from rrbackup.pure.model import Diff, HeadRef, Link, VersionId, VersionRef, Word
+from rrbackup.pure.model import Diff, HeadRef, Link, VersionId, Word
 from rrbackup.pure.soundness import FINDINGS, Resumes
 
 PREFETCH_FROM = 4
@@ -186,7 +186,7 @@ class History:
             return False
         return True
 
-    def read_references(self, set_aside: Callable[[], frozenset[VersionId]]) -> frozenset[VersionRef]:
+    def read_references(self, set_aside: Callable[[], frozenset[VersionId]]) -> Referred:
         """All versions that any version of the manifest object refers to, in the chain or not.
 
         Raises if a single one cannot be read that is not `set_aside` by a repair: then nothing may be deleted.

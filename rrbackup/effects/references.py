@@ -2,7 +2,8 @@
 
 The rule decided here: one version that cannot be read, and nothing may be deleted, for nobody knows what it refers to.
 Only what a repair has set aside may be unreadable: a person has said that it is of no use. What of it can be read still
-counts.
+counts. Which checkpoints are named is known only where the listing holds the whole chain, from the head down: of a file
+object a checkpoint tells what diffs that are gone referred to, but of a checkpoint nothing does.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from rrbackup.effects.workers import FETCH_THREADS, workers
 from rrbackup.errors import DamagedChain, DamagedObject, RRBackupError, WrongPassword
 from rrbackup.pure.format1_object import is_format1
 from rrbackup.pure.manifest import referred_by
-from rrbackup.pure.model import VersionId, VersionRef
+from rrbackup.pure.model import Diff, VersionId, VersionRef
 from rrbackup.pure.soundness import FINDINGS
 
 
@@ -28,6 +29,30 @@ class _Seen:
     old: bool
     refs: frozenset[VersionRef] = frozenset()
     fault: RRBackupError | None = None
+    diff: Diff | None = None
+
+
+@frozen
+class Referred:
+    """What was read of all versions of the manifest object."""
+
+    seen: tuple[_Seen, ...]
+
+    @property
+    def files(self) -> frozenset[VersionRef]:
+        return frozenset(ref for one in self.seen for ref in one.refs)
+
+    def checkpoints(self, head: VersionId) -> frozenset[VersionId] | None:
+        """All that any diff names; None where the chain below `head` has a gap. Diffs of rrbackup 1.0 end it: they and
+        what is below them name none."""
+        by_id = {one.version_id: one for one in self.seen}
+        at = by_id.pop(head, None)
+        while at is not None and at.diff is not None and at.diff.parent is not None:
+            at = by_id.pop(at.diff.parent.version_id, None)
+        if at is None or at.fault is not None:
+            return None
+        diffs = [one.diff for one in self.seen if one.diff is not None]
+        return frozenset(diff.checkpoint.version_id for diff in diffs if diff.checkpoint is not None)
 
 
 def read_references(
@@ -35,7 +60,7 @@ def read_references(
     fetch: Callable[[VersionId], Fetched],
     reading: Reading,
     set_aside: Callable[[], frozenset[VersionId]],
-) -> frozenset[VersionRef]:
+) -> Referred:
     """`set_aside` says what the sound chain has set aside; it is asked only where something cannot be read."""
     with workers(FETCH_THREADS) as pool:
         seen = list(pool.map(lambda version_id: _look(fetch(version_id), reading), newest_first))
@@ -45,7 +70,7 @@ def read_references(
         for version_id, fault in faults:
             if version_id not in allowed:
                 raise fault
-    return frozenset(ref for one in seen for ref in one.refs)
+    return Referred(tuple(seen))
 
 
 def _look(fetched: Fetched, reading: Reading) -> _Seen:
@@ -58,7 +83,8 @@ def _look(fetched: Fetched, reading: Reading) -> _Seen:
     if (locked_out := reading.locked_out(fetched)) is not None:
         return found(False, fault=locked_out)
     try:
-        return found(False, referred_by(reading.diff(fetched).diff.changes))
+        diff = reading.diff(fetched).diff
+        return found(False, referred_by(diff.changes), diff=diff)
     except FINDINGS as error:
         return found(False, fault=error)
 

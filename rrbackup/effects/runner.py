@@ -39,7 +39,6 @@ from rrbackup.pure.steps import (
     ReadClaimKeys,
     ReadHead,
     ReadReferences,
-    ReferencesSeen,
     Refused,
     Results,
     Unclear,
@@ -120,7 +119,7 @@ def _perform(effect: Effect, world: World) -> Outcome:
         case ReadChain(after):
             return ChainSeen(control.read_chain(after))
         case ReadReferences():
-            return ReferencesSeen(control.read_references())
+            return control.read_references()
         case WriteClaim(record, expect):
             return control.write_claim(record, expect)
         case Publish(diff, expect):

@@ -198,7 +198,10 @@ class ChainSeen:
 
 @frozen
 class ReferencesSeen:
+    """`unsure`: keys of which more versions may be referred to than could be told."""
+
     refs: frozenset[VersionRef]
+    unsure: frozenset[str] = frozenset()
 
 
 @frozen

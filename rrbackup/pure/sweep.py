@@ -40,9 +40,9 @@ SweepEffect = Looking | DeleteVersions | AppendGarbage | AbortUploads
 class Sweep:
     """What to look through, and what is known so far.
 
-    `keys` None means every file object. `spare` is never deleted; with `only`, nothing else is. `wanted` is left
-    where it is too, and `kept` tells which of it is there. `fence` is the head that must still stand, where that is
-    asked for.
+    `keys` None means every file object and checkpoint. `spare` is never deleted; with `only`, nothing else is. `wanted`
+    is left where it is too, and `kept` tells which of it is there. `fence` is the head that must still stand, where
+    that is asked for. Of `unsure` keys nobody can tell what is referred to, so nothing of them is deleted.
     """
 
     transaction: TransactionId
@@ -57,6 +57,7 @@ class Sweep:
     claim_stands: bool | None = None
     head_stands: bool | None = None
     referenced: frozenset[VersionRef] | None = None
+    unsure: frozenset[str] = frozenset()
     uploads: tuple[UnfinishedUpload, ...] | None = None
     removed: bool = False
     aborted: bool = False
@@ -84,7 +85,7 @@ class Sweep:
     @property
     def orphans(self) -> tuple[VersionRef, ...]:
         assert self.referenced is not None
-        return tuple(ref for ref in self.suspects if ref not in self.referenced)
+        return tuple(ref for ref in self.suspects if ref not in self.referenced and ref.key not in self.unsure)
 
     @property
     def orphans_found(self) -> tuple[VersionRef, ...]:
@@ -150,8 +151,8 @@ def advance(sweep: Sweep, outcome: Outcome) -> Sweep:
             return evolve(sweep, claim_stands=claim.belongs_to(sweep.transaction))
         case HeadSeen(head):
             return evolve(sweep, head_stands=_same(head, sweep.fence))
-        case ReferencesSeen(refs):
-            known = evolve(sweep, referenced=refs)
+        case ReferencesSeen(refs, unsure):
+            known = evolve(sweep, referenced=refs, unsure=unsure)
             return known if known.orphans else evolve(known, removed=True)
         case Done():
             return evolve(sweep, removed=True) if _removing(sweep) else evolve(sweep, aborted=True)

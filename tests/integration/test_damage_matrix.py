@@ -176,7 +176,7 @@ def make(folder: Path) -> Made:
     for turn in (3, 4, 5):
         write(base, {f"{name}/{file}": text(name, file, turn) for name in FOLDERS for file in ("f", "g")})
         bench.backup()
-    committed = bench.open()._client.control.read_references()
+    committed = bench.open()._client.control.read_references().refs
     tree = look(base)
     write(base, {"plain/new": b"for the next commit"})
     return Made(folder, memory, dict(victims(bench, memory)), tree, committed)

@@ -130,6 +130,7 @@ def check(ground: Ground, clients: list[ChaosClient]) -> None:
     verdict = store_checker.judged(contents)
     assert verdict.problems == ()
     assert contents.files == {ref for ref in verdict.referenced if ref in contents.files}
+    assert verdict.unnamed_checkpoints == set()
     assert [key for key in contents.unfinished if key.startswith(store_checker.FILES)] == []
 
 

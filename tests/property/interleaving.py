@@ -148,6 +148,7 @@ class Search:
                 client.again(store).run()
         self._concluding(Client(evolve(HEIR, name="second heir"), store), store, twins)
         self._concluding(Client(Profile("collector", Collect()), store), store, frozenset())
+        self.faults += [f"4: left {ref}" for ref in judge.unnamed_checkpoints(judge.contents(store))]
 
     def _concluding(self, client: Client, store: SearchStore, excused: frozenset[judge.Ref]) -> None:
         client.run()

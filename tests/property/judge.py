@@ -12,6 +12,7 @@ from typing import Any
 from rrbackup.effects.memory import MemoryStore
 from tests.property.trees import Tree, digest
 
+CHECKPOINT = "manifest_checkpoint"
 Ref = tuple[str, str]
 """Key and version id."""
 Contents = Mapping[str, tuple[tuple[str, bytes | None], ...]]
@@ -33,6 +34,7 @@ def violations(found: Contents, wanted: Mapping[str, Tree] | None) -> list[str]:
         *_deleted_metadata(found),
         *_broken_chain(found),
         *(fault for version, diff in diffs for fault in _dangling(found, version, diff)),
+        *(fault for version, diff in diffs for fault in _without_checkpoint(found, version, diff)),
         *(_wrong_trees([diff for _, diff in diffs], wanted) if wanted is not None else ()),
     ]
 
@@ -53,6 +55,13 @@ def claimant(found: Contents) -> str | None:
 def leaks(found: Contents) -> set[Ref]:
     """Invariant 4: versions of file objects that neither a diff nor the garbage list knows."""
     return file_versions(found) - referred(found) - garbage(found)
+
+
+def unnamed_checkpoints(found: Contents) -> set[Ref]:
+    """What a collection has to remove beside file objects."""
+    diffs = [fields_of(body) for _, body in found.get("manifest_diffs", ()) if body is not None]
+    named = {diff["checkpoint"]["version_id"] for diff in diffs if diff.get("checkpoint")}
+    return {(CHECKPOINT, version) for version, _ in found.get(CHECKPOINT, ()) if version not in named}
 
 
 def file_versions(found: Contents) -> set[Ref]:
@@ -117,6 +126,14 @@ def _dangling(found: Contents, diff_version: str, diff: dict[str, Any]) -> Itera
             yield f"1: {diff_version} of {diff['transaction']} refers to {key} {version}, which is gone"
         elif digest(body) != expected:
             yield f"2: {key} {version} does not hold what {diff['transaction']} committed"
+
+
+def _without_checkpoint(found: Contents, diff_version: str, diff: dict[str, Any]) -> Iterator[str]:
+    """The checkpoint that a diff names is there, and is the one."""
+    if named := diff.get("checkpoint"):
+        body = dict(found.get(CHECKPOINT, ())).get(named["version_id"])
+        if body is None or sha256(body).hexdigest() != named["sha256"]:
+            yield f"1: {diff_version} of {diff['transaction']} names a checkpoint that is gone: {named['version_id']}"
 
 
 def _wrong_trees(diffs: list[dict[str, Any]], wanted: Mapping[str, Tree]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from rrbackup.pure.steps import (
     Outcome,
     ReadClaim,
     ReadClaimKeys,
+    ReferencesSeen,
     Refused,
     Results,
     Unclear,
@@ -86,9 +87,9 @@ def delete_what_is_referred_to(patch: Patch) -> None:
 def references_of_head_only(patch: Patch) -> None:
     """Only the newest diff counts as referring to anything."""
 
-    def read_references(self: Control) -> frozenset[VersionRef]:
+    def read_references(self: Control) -> ReferencesSeen:
         changes = self.read_chain(0)[0].diff.changes
-        return frozenset(change.entry.object.ref for change in changes if change.entry.object is not None)
+        return ReferencesSeen(frozenset(c.entry.object.ref for c in changes if c.entry.object is not None))
 
     patch.setattr(Control, "read_references", read_references)
 
@@ -217,12 +218,23 @@ def no_second_look_in_collection(patch: Patch) -> None:
     patch.setattr(collection, "Sweep", partial(Sweep, claim_stands=True, head_stands=True))
 
 
+def no_second_look_in_collection_of_checkpoints(patch: Patch) -> None:
+    """The same, where no file is at stake."""
+    no_second_look_in_collection(patch)
+
+
 def unfenced_collection_and_clearing_without_condition(patch: Patch) -> None:
     """A collection does not publish a fence, and a client that is done clears whatever claim there is.
 
     Each is a wall of its own: with conditional clearing, whoever has uploaded holds the claim, or was fenced by the one
-    who took it. So a collection without a fence does harm only together with the other.
+    who took it. So a collection without a fence does harm to files only together with the other.
     """
+    unfenced_collection(patch)
+    clear_without_condition(patch)
+
+
+def unfenced_collection(patch: Patch) -> None:
+    """A collection does not publish a fence, so whoever has written a checkpoint can still name it, claim or not."""
     real = collection.advance
 
     def advance(state: collection.State, outcome: Outcome) -> collection.State:
@@ -232,7 +244,17 @@ def unfenced_collection_and_clearing_without_condition(patch: Patch) -> None:
         return after
 
     patch.setattr(collection, "advance", advance)
-    clear_without_condition(patch)
+
+
+def checkpoints_are_not_referred_to(patch: Patch) -> None:
+    """Whoever asks what diffs refer to is told about files alone."""
+    real = Control.read_references
+
+    def read_references(self: Control) -> ReferencesSeen:
+        refs = real(self).refs
+        return ReferencesSeen(frozenset(ref for ref in refs if ref.key != self.names.checkpoint))
+
+    patch.setattr(Control, "read_references", read_references)
 
 
 def look_before_listing(patch: Patch) -> None:

@@ -6,7 +6,7 @@ from attrs import evolve, field, frozen
 
 from rrbackup.pure import collection, commit, recovery, sweep
 from rrbackup.pure.adoption import JournalContent, Receipt
-from rrbackup.pure.model import HeadRef, LocalManifest, Mode, SeenClaim
+from rrbackup.pure.model import CheckpointRef, HeadRef, LocalManifest, Mode, SeenClaim
 from rrbackup.pure.outcomes import FileResult
 from rrbackup.pure.steps import Effect, Outcome, Results, Upload
 from tests.property.trees import Tree
@@ -33,7 +33,7 @@ Goal = Backup | Collect | CleanList
 @frozen
 class Profile:
     """Who runs, what for, and how often at least. `name` is also the host. `renews`: the claim is renewed after every
-    file."""
+    file. `checkpoints`: every commit names one."""
 
     name: str
     goal: Goal
@@ -41,6 +41,7 @@ class Profile:
     mode: Mode = Mode.READ_WRITE
     renews: bool = False
     runs: int = 1
+    checkpoints: bool = False
 
 
 @frozen
@@ -98,6 +99,22 @@ class ReadingList:
 
 
 @frozen
+class Checkpointing:
+    """About to write a checkpoint for the job to name."""
+
+    manifest: LocalManifest
+    job: commit.Job
+
+
+@frozen
+class TakingBack:
+    """About to delete a checkpoint of its own that no diff names."""
+
+    ref: CheckpointRef
+    after: "Phase"
+
+
+@frozen
 class Committing:
     manifest: LocalManifest
     state: commit.State
@@ -116,7 +133,9 @@ class Ended:
     how: End
 
 
-Phase = Settling | SettlingJournal | Observing | ReadingList | Committing | Collecting | Ended
+Phase = (
+    Settling | SettlingJournal | Observing | ReadingList | Checkpointing | Committing | TakingBack | Collecting | Ended
+)
 
 
 def one_upload(phase: Committing) -> Effect | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from attrs import evolve
 
+from rrbackup.effects import checkpoints
 from rrbackup.effects.control import Control, ObjectNames
 from rrbackup.effects.memory import Fault, FaultKind, MemoryClient, MemoryStore, SimulatedCrash
 from rrbackup.effects.renewing import renewed
@@ -21,6 +22,7 @@ from rrbackup.pure.claims import Signature
 from rrbackup.pure.dedup import DedupKey, catalogue, dedup_key
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing
 from rrbackup.pure.model import (
+    CheckpointRef,
     ClaimState,
     HeadRef,
     LocalManifest,
@@ -34,6 +36,7 @@ from rrbackup.pure.outcomes import Settled
 from rrbackup.pure.steps import ChainSeen, Effect, Outcome, ReadChain, Results, Upload, WriteClaim
 from tests.property.phases import (
     Backup,
+    Checkpointing,
     CleanList,
     Collect,
     Collecting,
@@ -48,6 +51,7 @@ from tests.property.phases import (
     Rest,
     Settling,
     SettlingJournal,
+    TakingBack,
     after_effect,
     one_upload,
 )
@@ -138,7 +142,7 @@ class Client:
             self.phase = Ended(End.FAILED)
 
     def next_effect(self) -> Effect | None:
-        """The effect that the next step carries out; None for reading the garbage list, or after the end."""
+        """The effect that the next step carries out; None for what is none of a machine's, or after the end."""
         match self.phase:
             case Settling(facts):
                 return recovery.next_effect(facts)
@@ -150,13 +154,19 @@ class Client:
                 return one_upload(self.phase)
             case Collecting(state):
                 return collection.next_effect(state)
-            case ReadingList() | Ended():
+            case ReadingList() | Checkpointing() | TakingBack() | Ended():
                 return None
 
     def _stepped(self, phase: Phase) -> Phase:
         if isinstance(phase, ReadingList):
             listed, _ = self.control.read_garbage()
             return self._collecting(phase.rest, frozenset(listed)) if listed else Ended(End.NOTHING)
+        if isinstance(phase, Checkpointing):
+            job = evolve(phase.job, checkpoint=self._checkpoint(phase.manifest))
+            return Committing(phase.manifest, commit.begin(job), job)
+        if isinstance(phase, TakingBack):
+            checkpoints.take_back(self.control, phase.ref)
+            return phase.after
         effect = self.next_effect()
         assert effect is not None
         outcome = perform(effect, self._world())
@@ -178,7 +188,7 @@ class Client:
                 return after_effect(phase, outcome)
             case Collecting(state):
                 return Collecting(collection.advance(state, outcome))
-            case ReadingList() | Ended():
+            case ReadingList() | Checkpointing() | TakingBack() | Ended():
                 raise AssertionError(f"{phase} asks for nothing")
 
     def _world(self) -> World:
@@ -203,8 +213,10 @@ class Client:
                 if not rest.adopted:
                     self.disk = self.disk.without_journal()
                 return self._concluded(self._at_rest(rest))
-            case Committing(manifest, commit.Ended() as end, _):
-                return self._committed(manifest, end)
+            case Committing(manifest, commit.Ended() as end, job):
+                after = self._committed(manifest, end)
+                named = job.checkpoint if end.ending.link is None and self._deletes else None
+                return TakingBack(named, after) if named else after
             case Collecting(collection.Ended(_, lost)):
                 self.disk = self.disk.without_journal()
                 return Ended(End.LOST if lost else End.COLLECTED)
@@ -261,7 +273,18 @@ class Client:
         plan = evolve(plan, candidates=with_known_sizes(plan.candidates, rest.adopted))
         repository = self._repository(rest.head)
         job = commit.Job(self._signature(), repository, plan, rest.claim, self._deletes, rest.adopted)
+        if self.profile.checkpoints and rest.head is not None and not plan.empty:
+            return Checkpointing(manifest, job)
         return Committing(manifest, commit.begin(job), job)
+
+    # --- as in effects.checkpoints -----------------------------------------------------------------------------
+
+    def _checkpoint(self, manifest: LocalManifest) -> CheckpointRef | None:
+        """Always due."""
+        stretch = checkpoints.read_to_head(self.control, lambda _: None)
+        if stretch.links[0].head != manifest.head:
+            return None
+        return checkpoints._write(self.control, stretch.checkpoint())
 
     # --- as in effects.committing ------------------------------------------------------------------------------
 

@@ -25,6 +25,10 @@ RETURNING = Profile("returning", Backup(tree(a=b"333", b=b"22")), runs=2)
 RETURNING_WITH_TWO = Profile("returning", Backup(tree(a=b"333", b=b"9999999")), runs=2)
 """Goes on with what an interrupted run has uploaded."""
 
+CHECKPOINTING = evolve(A, name="checkpointing", checkpoints=True)
+COPY_CHECKPOINTING = evolve(COPY, name="copy checkpointing", checkpoints=True)
+"""Names a checkpoint without ever having a claim."""
+
 RACES = (
     Race("two backups", (A, POLITE), PAST, deaths=1, strikes=1),
     Race("one that takes over", (A, B), PAST, deaths=1, strikes=1),
@@ -34,6 +38,10 @@ RACES = (
     Race("one goes on, one takes over", (RETURNING, B), PAST, deaths=1),
     Race("three clients", (A, POLITE, COPY), PAST),
     Race("two may not delete", (WRITER, WRITER_TOO), PAST, strikes=1),
+    Race("one names checkpoints, one collects", (CHECKPOINTING, COLLECTOR), PAST, deaths=1),
+    Race(
+        "one names checkpoints without a claim, one collects", (COPY_CHECKPOINTING, COLLECTOR), PAST, runs=2, deaths=1
+    ),
 )
 LARGER_RACES = (
     Race("two may not delete", (WRITER, WRITER_TOO), PAST, runs=2, deaths=1, strikes=1),
@@ -50,6 +58,11 @@ LARGER_RACES = (
     Race("one collects, twice each", (A, COLLECTOR), PAST, runs=2, deaths=1),
     Race("a dead claim, two take over", (B, ANOTHER), PAST, DEAD, claims=3, deaths=1),
     Race("a dead claim, one collects", (B, COLLECTOR), PAST, DEAD, claims=3, deaths=1),
+    Race("checkpoints, twice each", (CHECKPOINTING, COLLECTOR), PAST, runs=2, deaths=1, strikes=1),
+    Race(
+        "checkpoints, without a claim, twice each", (COPY_CHECKPOINTING, COLLECTOR), PAST, runs=2, deaths=1, strikes=1
+    ),
+    Race("both kinds of checkpoints, one collects", (evolve(B, checkpoints=True), COPY_CHECKPOINTING, COLLECTOR), PAST),
     Race("three clients", (A, B, COPY), PAST),
     Race("three clients, one collects", (A, B, COLLECTOR), PAST),
 )

@@ -18,7 +18,7 @@ from tests.property.mutants import Mutant
 from tests.property.phases import Backup, Profile
 from tests.property.protocol import Client
 from tests.property.test_crash_exploration import CHANGED, OTHER, PAST
-from tests.property.test_interleavings import ANOTHER, COLLECTOR, COPY, DEAD, POLITE, A, B
+from tests.property.test_interleavings import ANOTHER, COLLECTOR, COPY, COPY_CHECKPOINTING, DEAD, POLITE, A, B
 from tests.property.test_interleavings import PAST as BEFORE
 from tests.property.test_time_is_not_trusted import OTHER_COLLECTOR, ClockSearch
 
@@ -32,6 +32,9 @@ DEAD_CLAIM = Race("a dead claim, two take over", (B, ANOTHER), BEFORE, DEAD)
 RENEWED = Race("one that takes over, one renews", (evolve(A, renews=True), B), BEFORE, deaths=1)
 COLLECTED = Race("one collects", (evolve(A, take_over=True), COLLECTOR), BEFORE)
 UNCLAIMED = Race("one without claim", (A, COPY), BEFORE)
+OVERTAKING = evolve(COPY_CHECKPOINTING, take_over=True)
+CHECKPOINTED = Race("one names checkpoints without a claim, one collects", (COPY_CHECKPOINTING, COLLECTOR), BEFORE)
+CHECKPOINTED_AND_TAKEN_OVER = Race("the same, and takes over", (OVERTAKING, COLLECTOR), BEFORE)
 THREE = Race("three clients, one collects", (A, POLITE, OTHER_COLLECTOR), BEFORE)
 
 
@@ -83,6 +86,9 @@ HUNTS: dict[Mutant, Hunt] = {
     mutants.no_second_look_in_tidying: DOUBLED,
     mutants.no_second_look_in_collection: COLLECTED,
     mutants.unfenced_collection_and_clearing_without_condition: THREE,
+    mutants.unfenced_collection: CHECKPOINTED,
+    mutants.checkpoints_are_not_referred_to: CHECKPOINTED,
+    mutants.no_second_look_in_collection_of_checkpoints: CHECKPOINTED_AND_TAKEN_OVER,
     mutants.look_before_listing: DEAD_CLAIM,
     mutants.adoption_by_anyone: deleted_behind_its_back,
     mutants.adoption_of_what_is_committed: SECOND,
@@ -99,6 +105,8 @@ HUNTERS: tuple[Hunt, ...] = (
     RENEWED,
     COLLECTED,
     UNCLAIMED,
+    CHECKPOINTED,
+    CHECKPOINTED_AND_TAKEN_OVER,
     THREE,
 )
 
