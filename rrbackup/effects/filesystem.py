@@ -22,6 +22,7 @@ from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.pure.model import EntryType, PathText, Problem, ProblemKind
 from rrbackup.pure.names import escape, path_bytes, stays
 from rrbackup.pure.scan import LeftOut, Scanned
+from rrbackup.pure.unfinished import PREFIX, is_own
 
 # Something else may have taken a file's place since the scan: never wait for a pipe's other end.
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -228,6 +229,8 @@ class TreeScan:
         return items
 
     def _look(self, entry: os.DirEntry[str], path: PathText, fd: int) -> Item | None:
+        if entry.name.startswith(PREFIX) and is_own(entry.name):
+            return Problem(path, ProblemKind.SPECIAL, "passed over: rrbackup has not finished it")
         try:
             seen = entry.stat(follow_symlinks=self._follow)
             if stat.S_ISREG(seen.st_mode):

@@ -3,13 +3,13 @@
 The rule decided here: every step is taken relative to the descriptor of a folder below the target, one name at a
 time and never through a link, so no manifest, however hostile, and no link in the target leads out of it. What
 stands under a file's name is replaced in one step (rename), and only once the file is complete. Whoever leaves the
-target while others still write leaves no unfinished file behind. Permissions that were not recorded are those of any
+target while others still write leaves no unfinished file behind; what a killed process left there goes when the same
+target is entered again (`unfinished`). Permissions that were not recorded are those of any
 new file. Blocks of zeros of a file that had holes become holes.
 """
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +22,7 @@ from typing import Self
 
 from rrbackup.effects.attributes import attempt, give
 from rrbackup.effects.folders import FOLDER, FULL_TO_OWNER, Folders, enter_no_link, open_up
+from rrbackup.effects.unfinished import Run, clear_dead
 from rrbackup.errors import SourceError
 from rrbackup.pure.giving import Given
 from rrbackup.pure.model import NOT_RECORDED, PathText
@@ -51,11 +52,12 @@ class FileWriter:
     """A file under a temporary name, which `commit` gives its own. Not to be shared between threads, but any may
     `remove` it."""
 
-    def __init__(self, folder_fd: int, name: bytes, path: PathText, permissions: int, sparse: bool = False) -> None:
+    def __init__(
+        self, folder_fd: int, names: tuple[bytes, bytes], path: PathText, permissions: int, sparse: bool = False
+    ) -> None:
+        self._temporary, self._name = names
         self._folder_fd = folder_fd
-        self._name = name
         self._path = path
-        self._temporary = _temporary_name()
         self.committed = False
         self._sparse = sparse
         with _naming(path):
@@ -113,7 +115,8 @@ class Target:
     """The folder to restore into, made with its parents if missing. Usable from several threads at once.
 
     Every method takes path texts as a backup writes them. Raises `SourceError` naming the path for whatever
-    cannot be written, and `DamagedObject` for a path or link text that no backup writes.
+    cannot be written, and `DamagedObject` for a path or link text that no backup writes. `cleared` counts the
+    unfinished files of downloads that were killed, which were removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,11 +124,15 @@ class Target:
         self._lock = Lock()
         self._left = False
         self._under_way: set[FileWriter] = set()
+        self.cleared = 0
 
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._folders = Folders(os.open(self._folder, FOLDER), _enter_or_make)
+            root_fd = os.open(self._folder, FOLDER)
+            self.cleared = clear_dead(root_fd)
+            self._run = Run(root_fd)
+            self._folders = Folders(root_fd, _enter_or_make)
         except OSError as error:
             raise SourceError(f"cannot restore into {self._folder}: {_reason(error)}") from error
         return self
@@ -138,6 +145,7 @@ class Target:
             self._left = True
             for writer in self._under_way:
                 writer.remove()
+        self._run.end()
 
     @contextmanager
     def file(self, path: PathText, mode: int = 0, *, sparse: bool = False) -> Iterator[FileWriter]:
@@ -147,7 +155,7 @@ class Target:
         """
         with self._parent(path) as (folder_fd, name):
             permissions = _OF_NEW_FILES if mode == NOT_RECORDED else _PRIVATE
-            writer = self._begun(FileWriter(folder_fd, name, path, permissions, sparse))
+            writer = self._begun(FileWriter(folder_fd, (self._run.name(), name), path, permissions, sparse))
             try:
                 yield writer
             finally:
@@ -199,7 +207,7 @@ class Target:
     def link(self, path: PathText, first: PathText) -> bool:
         """Make `path` another name of the file `first`; false where the file system will not have it."""
         with self._parent(first) as (first_fd, first_name), self._parent(path) as (folder_fd, name), _naming(path):
-            temporary = _temporary_name()
+            temporary = self._run.name()
             try:
                 os.link(first_name, temporary, src_dir_fd=first_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
             except OSError as error:
@@ -222,7 +230,7 @@ class Target:
 
     def symlink(self, path: PathText, target_text: str, given: Given) -> None:
         """Make a link to wherever `target_text` says (escaped like a path); nothing is ever written through it."""
-        target, temporary = unescape(target_text), _temporary_name()
+        target, temporary = unescape(target_text), self._run.name()
         times = (given.mtime_ns, given.mtime_ns)
         failed: tuple[str, ...] = ()
         with self._parent(path) as (folder_fd, name), _naming(path):
@@ -275,10 +283,6 @@ def _put_in_place(folder_fd: int, temporary: bytes, name: bytes) -> None:
 def _remove(folder_fd: int, name: bytes) -> None:
     with suppress(OSError):
         os.unlink(name, dir_fd=folder_fd)
-
-
-def _temporary_name() -> bytes:
-    return b".rrbackup-" + secrets.token_hex(8).encode()
 
 
 @contextmanager

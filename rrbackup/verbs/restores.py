@@ -11,7 +11,7 @@ from rrbackup.effects.download import Restorer
 from rrbackup.effects.restore import Target
 from rrbackup.effects.target_survey import digests, survey
 from rrbackup.errors import UsageError
-from rrbackup.events import DownloadPlanned, OnEvent, ProblemFound, ignore_event
+from rrbackup.events import DownloadPlanned, Notice, OnEvent, ProblemFound, ignore_event
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keeping import folders_above
 from rrbackup.pure.model import Entry, EntryType, Problem
@@ -72,6 +72,8 @@ class Restores(Opened):
         for problem in plan.problems:
             on_event(ProblemFound(problem))
         with Target(Path(target)) as folder:
+            if folder.cleared:
+                on_event(Notice(f"{folder.cleared} unfinished files of a download that was killed were removed"))
             restorer = Restorer(self._client.fetcher(), folder, on_event, self._threads)
             problems = restorer.restore(plan)
         return _result(plan, restorer, problems)
