@@ -15,7 +15,8 @@ from rrbackup.cli.initial import Wishes, ask_for_kit, ask_for_missing, write_con
 from rrbackup.cli.new_password import new_password
 from rrbackup.cli.session import Session
 from rrbackup.config import Config
-from rrbackup.errors import DamagedObject, RRBackupError, UsageError, WrongPassword
+from rrbackup.effects.salt_versions import SaltVersion
+from rrbackup.errors import DamagedObject, PasswordMissing, RRBackupError, UsageError, WrongPassword
 from rrbackup.events import Event
 from rrbackup.pure.report import BackupResult, CollectResult, Version
 from rrbackup.pure.soundness import ManifestState, amiss
@@ -164,7 +165,10 @@ def repair(session: Session, head: str | None, salt: str | None) -> ExitCode:
 
 def _diagnose(session: Session, repository: Repository) -> ExitCode:
     """The state of the salt object, and of the commits as far as the keys are to be had."""
-    salts = repository.salt_versions()
+    try:
+        salts = repository.salt_versions()
+    except PasswordMissing as error:
+        return _diagnose_without_password(session, repository, error)
     try:
         state = repository.manifest_state()
     except (WrongPassword, DamagedObject) as error:
@@ -173,6 +177,24 @@ def _diagnose(session: Session, repository: Repository) -> ExitCode:
         unknown = f"the commits were not looked at: {error.message}"
         document = {**documents.salt_versions(salts), "manifest": None}
         return session.listing(document, (*human.salt_lines(salts), unknown))
+    return _show_state(session, salts, state)
+
+
+def _diagnose_without_password(session: Session, repository: Repository, missing: PasswordMissing) -> ExitCode:
+    """Where the commits can be read all the same, somebody may have put a salt object where there never was one."""
+    try:
+        state = repository.manifest_state()
+    except (WrongPassword, DamagedObject):
+        raise missing from None
+    salt = repository.config.remote_password_salt_file
+    session.note(
+        f"{salt} was not looked at: {missing.message}; the commits need none. If this repository has never had a "
+        f"password, somebody forged {salt}: delete all its versions, and find out who may write to the store"
+    )
+    return _show_state(session, (), state)
+
+
+def _show_state(session: Session, salts: tuple[SaltVersion, ...], state: ManifestState) -> ExitCode:
     document = {**documents.salt_versions(salts), "manifest": documents.manifest(state)}
     session.listing(document, (*human.salt_lines(salts), *human.manifest_lines(state)))
     return ExitCode.DONE if state.sound else ExitCode.FAILED
