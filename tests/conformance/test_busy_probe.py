@@ -2,16 +2,19 @@
 what a store could not do just now."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from threading import Lock
 
 import pytest
 
+from rrbackup import Config, DirectorySettings, open_repository
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.probe import ProbeResult, probe_conditional_writes
 from rrbackup.effects.single_writer import SingleWriter
 from rrbackup.effects.store import Condition, IfAbsent, IfMatch, Store, Stored
 from rrbackup.effects.store_rules import ALWAYS
 from rrbackup.errors import AccessDenied, ConditionFailed, OutcomeUnknown, StoreError, StoreUnavailable
+from rrbackup.events import Event, Notice
 
 KEY = "gc_log"
 CREATE, WRONG_MATCH, WRONG_CREATE, RACE = 1, 2, 3, 4
@@ -98,6 +101,27 @@ def test_being_busy_does_not_count_as_refusing_a_wrong_condition(at: int) -> Non
 def test_a_store_that_never_takes_a_condition_has_none() -> None:
     found = tried(Troubled(MemoryStore(), {}, after=ODD))
     assert (found.conditional, found.why) == (False, "The store does not accept conditions (405).")
+
+
+def test_a_backup_on_a_store_that_stays_busy_remembers_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/a").write_bytes(b"1")
+    config = Config(
+        base_path=str(tmp_path / "base"),
+        local_manifest_file=str(tmp_path / "manifest"),
+        local_lock_file=str(tmp_path / "lock"),
+        directory=DirectorySettings(path=str(tmp_path / "unused")),
+    )
+    memory = MemoryStore()
+    with pytest.raises(StoreUnavailable, match="too busy"):
+        open_repository(config, store=Troubled(memory, {WRONG_CREATE: REFUSED}, after=BUSY)).backup()
+    assert list(memory.list_versions("manifest_diffs")) == []
+    events: list[Event] = []
+    assert open_repository(config, store=memory).backup(on_event=events.append).version_id
+    record = open_repository(config, store=memory)._client.control.read_claim().record
+    assert record is not None
+    assert record.conditional_writes is True
+    assert not any(isinstance(event, Notice) for event in events)
 
 
 @pytest.mark.parametrize("trouble", [LOST, ODD, AccessDenied("403"), StoreUnavailable("503")])

@@ -10,6 +10,7 @@ from attrs import evolve
 from rrbackup.config import CryptoSettings
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.errors import DamagedChain, DamagedObject, StoreWentBack
+from rrbackup.events import Notice
 from rrbackup.pure import format2
 from rrbackup.pure.model import (
     Change,
@@ -123,6 +124,25 @@ def test_who_has_no_password_does_not_switch_conditions_off(encrypted: Bench, me
     seen = client.control.read_claim()
     assert seen.record is not None
     assert seen.record.conditional_writes is True
+
+
+@pytest.mark.parametrize("bench", [{}], ids=["plain"], indirect=True)
+def test_conditions_that_are_switched_off_where_nothing_is_encrypted_are_told_and_come_back(
+    bench: Bench, memory: MemoryStore
+) -> None:
+    idle = Claim(TransactionId("x"), 1, ClaimState.IDLE, "thief", 0, conditional_writes=False)
+    memory.put("gc_log", format2.encode_claim(idle))
+    for turn in (b"changed", b"and again"):
+        write(bench.base, {"a": turn})
+        bench.events.clear()
+        bench.backup()
+        assert any("single writer" in event.text for event in bench.events if isinstance(event, Notice))
+    memory.delete_versions([version.ref for version in memory.list_versions("gc_log")])
+    write(bench.base, {"a": b"once more"})
+    bench.events.clear()
+    bench.backup()
+    assert bench.open()._client.control.read_claim().record.conditional_writes is True  # type: ignore[union-attr]
+    assert not any(isinstance(event, Notice) for event in bench.events)
 
 
 # --- the chain -------------------------------------------------------------------------------------------------

@@ -203,6 +203,11 @@ def test_lines_are_read_in_order_and_survive_reopening(tmp_path: Path) -> None:
     assert read_journal(tmp_path / "journal") == (b"first", b"", b"\xff third")
 
 
+def test_only_its_owner_may_read_a_journal(tmp_path: Path) -> None:
+    Journal.open(tmp_path / "journal").close()
+    assert stat.S_IMODE((tmp_path / "journal").stat().st_mode) == 0o600
+
+
 @given(lines=st.lists(st.binary().map(lambda raw: raw.replace(b"\n", b""))), lost=st.integers(0, 30))
 def test_a_journal_cut_off_anywhere_keeps_its_complete_lines(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], lost: int
