@@ -46,6 +46,16 @@ def test_nothing_counts_as_removed_before_it_is() -> None:
     assert after(known, Done()).orphans_found == (ORPHAN,)
 
 
+def test_of_a_key_of_which_nobody_knows_what_is_referred_to_nothing_is_removed() -> None:
+    checkpoint = VersionRef("manifest_checkpoint", VersionId("c1"))
+    listed = VersionsSeen((ListedVersion(checkpoint.key, checkpoint.version_id, 0, ""), *LISTED.versions))
+    begun = after(Sweep(ME, None, deletes=True, abort=False), listed, seen(ME))
+    unsure = frozenset({checkpoint.key})
+    assert next_effect(after(begun, ReferencesSeen(frozenset({KEPT}), unsure))) == DeleteVersions((ORPHAN,))
+    assert next_effect(after(begun, ReferencesSeen(frozenset({KEPT})))) == DeleteVersions((checkpoint, ORPHAN))
+    assert next_effect(after(begun, ReferencesSeen(frozenset({KEPT, ORPHAN}), unsure))) is None
+
+
 def test_uploads_given_up_do_not_count_as_versions_removed() -> None:
     given_up = after(Sweep(ME, KEYS, deletes=True), VersionsSeen(()), UploadsSeen((UPLOAD,)), seen(ME), Done())
     assert given_up.orphans_found == ()
