@@ -100,6 +100,12 @@ def _options(version_id: VersionId, start: int, end: int | None) -> "GetOptions"
 
 
 def _chunks(answer: "GetResult", asked: Asked) -> Iterator[bytes]:
+    """A small body in one call: threads that ask for each chunk wait for one another."""
+    start, end = answer.range
+    if end - start <= MIB:
+        with as_boto3("GetObject", asked.place):
+            yield answer.bytes().to_bytes()
+        return
     stream = iter(answer.stream(min_chunk_size=MIB // 2))
     while True:
         with as_boto3("GetObject", asked.place):
