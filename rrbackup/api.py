@@ -34,8 +34,7 @@ DEFAULT_THREADS = 16
 class Repository(Backups, Listings, Looking, Restores, Copying, Repairs, Checking, Rights):
     """A repository as one client sees it. Made by `open_repository`.
 
-    Each command of the command line is a verb of the same name (docs/library.md). `prepare`, `versions`, `files`,
-    `changes`, `copy_to`, `collect_garbage` and `clean_garbage_list` are earlier names.
+    Each command of the command line is a verb of the same name (docs/library.md).
     """
 
 

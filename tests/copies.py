@@ -104,13 +104,13 @@ def told(repository: Repository) -> list[Told]:
     """Every commit, oldest first. Where contents are, and under which pipeline, is not told."""
     return [
         Told(version.created_ns, version.host, dict(_tree(repository, version.version_id)))
-        for version in repository.versions()
+        for version in repository.list_versions()
     ]
 
 
 def _tree(repository: Repository, version: str) -> Iterator[tuple[PathText, tuple[Entry, bytes]]]:
     client = repository._client
-    for entry in repository.files(version):
+    for entry in repository.list_files(version):
         is_file = entry.type is EntryType.FILE
         body = b"".join(client.fetcher().content_of(entry)) if is_file else b""
         yield entry.path, (evolve(entry, object=None), body)

@@ -345,7 +345,7 @@ def check_commits(bench: Bench, commits: dict[str, dict[bytes, Seen]], folder: P
     """Every commit is listed in this order, and gives back its tree, to a client that knows nothing yet."""
     reader = bench.other_client(folder)
     with reader.open() as repository:
-        assert [version.version_id for version in repository.versions()] == list(commits)
+        assert [version.version_id for version in repository.list_versions()] == list(commits)
         for version_id, tree in commits.items():
             assert repository.download(version_id, folder / version_id).problems == ()
             assert look(folder / version_id) == tree

@@ -56,7 +56,7 @@ def list_versions(session: Session) -> ExitCode:
     losses: list[Event] = []
     with session.repository() as repository:
         try:
-            versions = repository.versions(losses.append)
+            versions = repository.list_versions(losses.append)
         except RRBackupError as error:
             if not amiss(error):
                 raise
@@ -108,14 +108,14 @@ def _show_table(session: Session, versions: Sequence[Version]) -> ExitCode:
 
 def list_files(session: Session, version: str) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        found = repository.files(version, listen)
+        found = repository.list_files(version, listen)
     lines = human.entry_lines(found, verbose=session.options.verbose)
     return session.listing(documents.files(found.version.version_id, found), lines)
 
 
 def list_changes(session: Session, version: str) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        found = repository.changes(version, listen)
+        found = repository.list_changes(version, listen)
     lines = human.change_lines(found, verbose=session.options.verbose)
     return session.listing(documents.changes(found.version.version_id, found), lines)
 
@@ -123,15 +123,15 @@ def list_changes(session: Session, version: str) -> ExitCode:
 # --- garbage -----------------------------------------------------------------------------------------------
 
 
-def collect_garbage(session: Session, *, take_over: bool, upgrade: bool) -> ExitCode:
+def garbage_collect(session: Session, *, take_over: bool, upgrade: bool) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        result = repository.collect_garbage(take_over=take_over, upgrade=upgrade, on_event=listen)
+        result = repository.garbage_collect(take_over=take_over, upgrade=upgrade, on_event=listen)
     return _collected(session, result)
 
 
-def clean_garbage_list(session: Session, *, take_over: bool, upgrade: bool) -> ExitCode:
+def clean_gc_log(session: Session, *, take_over: bool, upgrade: bool) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
-        result = repository.clean_garbage_list(take_over=take_over, upgrade=upgrade, on_event=listen)
+        result = repository.clean_gc_log(take_over=take_over, upgrade=upgrade, on_event=listen)
     return _collected(session, result)
 
 

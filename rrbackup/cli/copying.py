@@ -18,7 +18,7 @@ def copy(session: Session, to: str, *, last: int | None, dry_run: bool, take_ove
     opened = session.opened(target_config, "Password of the copy")
     with session.repository() as repository, opened as target, session.listening() as listen:
         if not dry_run:
-            result = repository.copy_to(target, listen, last=last, take_over=take_over)
+            result = repository.copy(target, listen, last=last, take_over=take_over)
         else:
             plan = repository.plan_copy(target, last=last, on_event=listen)
     if dry_run:

@@ -121,9 +121,6 @@ class Backups(Opened):
             self._client.control.forget_garbage(frozenset(listed) - files)
             return result
 
-    collect_garbage = garbage_collect
-    clean_garbage_list = clean_gc_log
-
     def _collected(self, rest: settling.Rest, only: frozenset[VersionRef] | None, on_event: OnEvent) -> CollectResult:
         """Raises for a chain that is not sound: nothing is to be built on it."""
         read_to_head(self._client.control, lambda why: on_event(Notice(why)))

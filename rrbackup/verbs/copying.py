@@ -59,8 +59,6 @@ class Copying(Opened):
                 may = Permissions(take_over, continues=True)
                 return copying.copy(self._client, other._client, look, may, tell)
 
-    copy_to = copy
-
     @contextmanager
     def _target(self, target: "Opened | Config", last: int | None) -> Iterator[Opened]:
         self._refuse_write_only()

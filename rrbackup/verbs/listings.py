@@ -26,7 +26,3 @@ class Listings(Opened):
         """What one commit changed, in path order. Raises NoSuchVersion."""
         link, _ = self._stretch(version, on_event)
         return Listing(Version.of(link), link.diff.changes)
-
-    versions = list_versions
-    files = list_files
-    changes = list_changes

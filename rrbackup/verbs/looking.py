@@ -30,7 +30,7 @@ class Looking(Opened):
 
     Where a diff is lost, those that look at all commits look at what is whole, from the next checkpoint on: a notice,
     and `lost` in what they give, say so. Where something that was forged or damaged lies on top, all look at what is
-    sound below, and `state` says what was passed over. They raise like `versions` where nothing is sound.
+    sound below, and `state` says what was passed over. They raise like `list_versions` where nothing is sound.
     """
 
     def find(self, pattern: str, on_event: OnEvent = ignore_event) -> SearchResult:

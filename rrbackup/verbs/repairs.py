@@ -51,7 +51,7 @@ class Repairs(Opened):
     def manifest_state(self) -> ManifestState:
         """Which versions of the manifest object are sound, and which lie there that somebody forged or damaged.
 
-        Reads all of them. Raises like `versions` for what is no damage (password, rights), and StoreWentBack.
+        Reads all of them. Raises like `list_versions` for what is no damage (password, rights), and StoreWentBack.
         """
         self._client.check_password()
         return manifest_state(self._client)

@@ -138,15 +138,15 @@ def interrupted_backup(bench: Bench) -> None:
 def read(world: World) -> None:
     """From an empty repository on; then two commits of the administrator."""
     with world.judged():
-        assert world.user.open().versions() == ()
+        assert world.user.open().list_versions() == ()
     world.admin.backup()
     write(world.admin.base, {"a": b"changed"})
     world.admin.backup()
     with world.judged():
         reader = world.user.open()
-        assert len(reader.versions()) == 2
-        assert [change.entry.path for change in reader.changes()] == ["/a"]
-        assert len(list(reader.files("latest~1"))) == len(SMALL)
+        assert len(reader.list_versions()) == 2
+        assert [change.entry.path for change in reader.list_changes()] == ["/a"]
+        assert len(list(reader.list_files("latest~1"))) == len(SMALL)
         assert reader.plan_backup().planned == ()
         assert reader.download("latest", world.out).problems == ()
         assert [version.opens for version in reader.salt_versions()] == [True]
@@ -167,20 +167,20 @@ def back_up(world: World) -> None:
         assert world.user.backup().counts.new == len(SMALL) + len(LARGE)
         write(world.user.base, {"a": b"changed once more"})
         assert world.user.backup().counts.changed == 1
-        assert len(world.user.open().versions()) == 2
+        assert len(world.user.open().list_versions()) == 2
         assert world.user.open().verify().sound
     assert list(world.admin.store.list_uploads("files/")) == []
-    assert world.admin.open().clean_garbage_list().deleted != ()
+    assert world.admin.open().clean_gc_log().deleted != ()
     assert world.admin.open().download("latest", world.out / "backed up").problems == ()
     assert look(world.out / "backed up") == look(world.user.base)
 
 
 def do_everything(world: World) -> None:
     with world.judged():
-        assert world.user.open().versions() == ()
+        assert world.user.open().list_versions() == ()
     leave_garbage(world)
     with world.judged():
-        assert len(world.user.open().clean_garbage_list().deleted) > 0
+        assert len(world.user.open().clean_gc_log().deleted) > 0
     write(world.user.base, {"a": b"newer", "d/b": b"newer too"})
     with world.judged():
         interrupted_backup(world.user)
@@ -192,11 +192,11 @@ def do_everything(world: World) -> None:
         assert worker.download("latest~1", world.out).problems == ()
         assert worker.download("latest", world.out).problems == ()
         assert [version.opens for version in worker.salt_versions()] == [True]
-        assert worker.collect_garbage().deleted == ()
+        assert worker.garbage_collect().deleted == ()
         assert worker.verify(read_data=True).sound
         assert worker.heal(read_data=True).version_id is None
     assert look(world.out) == look(world.user.base)
-    assert world.admin.open().clean_garbage_list().deleted == ()
+    assert world.admin.open().clean_gc_log().deleted == ()
 
 
 def changed(tree: dict[str, bytes]) -> dict[str, bytes]:

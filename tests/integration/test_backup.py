@@ -54,7 +54,7 @@ def puts(memory: MemoryStore) -> list[str]:
 
 
 def changes(bench: Bench, version: str = "latest") -> dict[str, str]:
-    return {change.entry.path: change.status.value for change in bench.open().changes(version)}
+    return {change.entry.path: change.status.value for change in bench.open().list_changes(version)}
 
 
 def notices(bench: Bench) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_touched_file_is_recorded_but_not_uploaded(bench: Bench, memory: Memor
     result = bench.backup()
     assert (result.counts.changed, result.uploaded_files) == (1, 0)
     assert puts(memory) == ["manifest_diffs"]
-    assert bench.open().files()[0].mtime_ns == 5
+    assert bench.open().list_files()[0].mtime_ns == 5
 
 
 def test_a_file_that_only_moved_to_another_inode_publishes_nothing(bench: Bench) -> None:
@@ -121,7 +121,7 @@ def test_empty_files_have_no_object(bench: Bench, memory: MemoryStore) -> None:
     write(bench.base, {"a": b""})
     assert bench.backup().counts.new == 1
     assert stored_keys(memory) == []
-    assert bench.open().files()[0].object is None
+    assert bench.open().list_files()[0].object is None
 
 
 def test_duplicates_refer_to_one_object(bench: Bench, memory: MemoryStore) -> None:
@@ -132,7 +132,7 @@ def test_duplicates_refer_to_one_object(bench: Bench, memory: MemoryStore) -> No
     write(bench.base, {"d": b"same"})
     assert bench.backup().uploaded_files == 0
     assert puts(memory) == ["manifest_diffs"], "a duplicate needs no claim"
-    assert len({entry.object.ref for entry in bench.open().files() if entry.object}) == 1
+    assert len({entry.object.ref for entry in bench.open().list_files() if entry.object}) == 1
 
 
 def test_a_deletion_needs_no_claim(bench: Bench, memory: MemoryStore) -> None:
@@ -169,7 +169,7 @@ def test_ignored_files_leave_and_skip_delete_stays(make_bench: MakeBench, memory
     bench = evolve(bench, config=evolve(bench.config, ignore_files=("/cache*",), skip_delete=("/dumps/*",)))
     bench.backup()
     assert changes(bench) == {"/cache/x": "deleted", "/dumps": "new"}
-    assert [entry.path for entry in bench.open().files()] == ["/dumps", "/dumps/1", "/keep"]
+    assert [entry.path for entry in bench.open().list_files()] == ["/dumps", "/dumps/1", "/keep"]
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_a_dangling_link_keeps_its_last_state(bench: Bench, tmp_path: Path) -> N
     assert result.version_id is None
     assert [(p.path, p.kind) for p in result.problems] == [("/link", ProblemKind.UNREADABLE)]
     assert not result.complete
-    assert [entry.path for entry in bench.open().files()] == ["/link/x", "/link/y"]
+    assert [entry.path for entry in bench.open().list_files()] == ["/link/x", "/link/y"]
 
 
 def test_sockets_and_pipes_are_reported_and_passed_over(bench: Bench) -> None:
@@ -266,7 +266,7 @@ def test_what_is_stored_is_what_the_manifest_says(
     monkeypatch.setattr(transfer, "SMALL_BYTES", small)
     monkeypatch.setattr(reading.SourceReader, "chunks", restless.chunks(reading.SourceReader.chunks))
     result = bench.backup()
-    entry = bench.open().files()[0]
+    entry = bench.open().list_files()[0]
     assert entry.object is not None
     body = memory.get(entry.object.key, entry.object.version_id).body
     assert (entry.sha256, entry.size) == (format2.sha256_hex(body), len(body))
@@ -348,7 +348,7 @@ def test_a_deleted_head_is_not_an_empty_repository(bench: Bench, memory: MemoryS
     with pytest.raises(HeadDeleted):
         bench.backup()
     with pytest.raises(HeadDeleted):
-        bench.open().versions()
+        bench.open().list_versions()
 
 
 def test_the_local_lock_keeps_a_second_process_out(bench: Bench) -> None:
@@ -367,7 +367,7 @@ def test_a_foreign_claim_stops_the_run_and_can_be_taken_over(bench: Bench, memor
         bench.backup()
     assert bench.backup(take_over=True).counts.new == 1
     assert orphan.version_id not in {v.version_id for v in memory.list_versions("files/")}
-    assert len(bench.open().versions()) == 2, "the fence is no commit"
+    assert len(bench.open().list_versions()) == 2, "the fence is no commit"
 
 
 # --- modes and pipelines ---------------------------------------------------------------------------------------
@@ -378,11 +378,11 @@ def test_a_read_only_client_makes_no_request_to_write(bench: Bench, memory: Memo
     bench.backup()
     memory.reset_calls()
     reader = bench.open(read_only=True)
-    for write_something in (reader.backup, reader.collect_garbage, reader.clean_garbage_list, reader.prepare):
+    for write_something in (reader.backup, reader.garbage_collect, reader.clean_gc_log, reader.prepare):
         with pytest.raises(ModeError):
             write_something()
     assert memory.calls == ()
-    assert len(reader.versions()) == 1
+    assert len(reader.list_versions()) == 1
 
 
 def test_a_write_only_client_reads_no_file(bench: Bench, memory: MemoryStore, tmp_path: Path) -> None:
@@ -427,10 +427,10 @@ def test_collecting_garbage_deletes_what_no_commit_refers_to(bench: Bench, memor
     kept = set(memory.list_versions("files/"))
     strays = {memory.put(key, b"stray").version_id for key in ("files/a", "files/zzz")}
     outside = memory.put("elsewhere/x", b"not ours")
-    assert {ref.version_id for ref in bench.open().collect_garbage().deleted} == strays
+    assert {ref.version_id for ref in bench.open().garbage_collect().deleted} == strays
     assert set(memory.list_versions("files/")) == kept
     assert memory.get("elsewhere/x").info.version_id == outside.version_id
-    assert bench.open().collect_garbage().deleted == ()
+    assert bench.open().garbage_collect().deleted == ()
 
 
 def test_a_client_that_may_not_delete_writes_garbage_down(
@@ -446,9 +446,9 @@ def test_a_client_that_may_not_delete_writes_garbage_down(
     listed = format2.decode_garbage(memory.get("garbage_objects").body, "g")
     assert len(listed) == 1
     with pytest.raises(ModeError):
-        bench.open().clean_garbage_list()
+        bench.open().clean_gc_log()
     cleaner = bench.open(allow_delete_versions=True)
-    assert cleaner.clean_garbage_list().deleted == listed
+    assert cleaner.clean_gc_log().deleted == listed
     assert len(stored_keys(memory)) == 1
     assert format2.decode_garbage(memory.get("garbage_objects").body, "g") == ()
 
@@ -456,10 +456,10 @@ def test_a_client_that_may_not_delete_writes_garbage_down(
 def test_the_garbage_list_is_not_believed(bench: Bench, memory: MemoryStore) -> None:
     write(bench.base, {"a": b"content"})
     bench.backup()
-    entry = bench.open().files()[0]
+    entry = bench.open().list_files()[0]
     assert entry.object is not None
     memory.put("garbage_objects", format2.encode_garbage([entry.object.ref, entry.object.ref]))
-    assert bench.open().clean_garbage_list().deleted == ()
+    assert bench.open().clean_gc_log().deleted == ()
     assert memory.get("files/a").body == b"content"
 
 
@@ -473,14 +473,14 @@ def test_versions_files_and_changes(bench: Bench) -> None:
     (bench.base / "a").unlink()
     second = bench.backup()
     repository = bench.open()
-    versions = repository.versions()
+    versions = repository.list_versions()
     assert [v.version_id for v in versions] == [first.version_id, second.version_id]
     assert [(v.counts.new, v.counts.changed, v.counts.deleted, v.counts.bytes) for v in versions] == [
         (2, 0, 0, 3),
         (1, 1, 1, 7),
     ]
-    assert [(e.path, e.size) for e in repository.files("latest~1")] == [("/a", 1), ("/b", 2)]
-    assert [(c.entry.path, c.status) for c in repository.changes("latest")] == [
+    assert [(e.path, e.size) for e in repository.list_files("latest~1")] == [("/a", 1), ("/b", 2)]
+    assert [(c.entry.path, c.status) for c in repository.list_changes("latest")] == [
         ("/a", Status.DELETED),
         ("/b", Status.CHANGED),
         ("/c", Status.NEW),

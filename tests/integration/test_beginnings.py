@@ -37,7 +37,7 @@ def test_a_newcomer_with_the_password_believes_no_forged_beginning(tmp_path: Pat
     forged_beginning(owner)
     newcomer = without_password(owner, crypto=crypto(FIRST))
     with pytest.raises(rrbackup.DamagedChain):
-        newcomer.open().files()
+        newcomer.open().list_files()
 
 
 def test_a_newcomers_collection_builds_on_no_forged_beginning(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_newcomers_collection_builds_on_no_forged_beginning(tmp_path: Path) ->
     owner.open().backup()
     forged_beginning(owner)
     with pytest.raises(rrbackup.DamagedChain):
-        owner.elsewhere().holds().open().collect_garbage()
+        owner.elsewhere().holds().open().garbage_collect()
 
 
 def test_who_begins_second_is_not_told_that_something_was_deleted(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_every_damaged_salt_points_to_repair(tmp_path: Path, body: bytes) -> Non
     owner.open().backup()
     owner.store.put(SALT, body)
     with pytest.raises(rrbackup.RepositoryError) as caught:
-        owner.open().versions()
+        owner.open().list_versions()
     assert "repair" in caught.value.hint
 
 

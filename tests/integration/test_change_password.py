@@ -90,7 +90,7 @@ def test_the_new_password_opens_everything_and_nothing_is_stored_again(
     assert before <= after
 
     refused = bench.open()
-    for attempt in (refused.versions, refused.files, refused.plan_backup, refused.backup, refused.prepare):
+    for attempt in (refused.list_versions, refused.list_files, refused.plan_backup, refused.backup, refused.prepare):
         with pytest.raises(WrongPassword):
             attempt()
 
@@ -105,11 +105,11 @@ def test_the_new_password_opens_everything_and_nothing_is_stored_again(
 def test_a_client_that_is_at_work_meanwhile_goes_on_and_its_commit_opens(make_bench: MakeBench) -> None:
     bench = encrypted(make_bench, MemoryStore())
     with bench.open() as at_work:
-        at_work.versions()
+        at_work.list_versions()
         bench.open().change_password(NEW)
         write(bench.base, {"later": b"written with keys that were opened before"})
         assert at_work.backup().uploaded_files == 1
-    paths = [entry.path for entry in bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).files()]
+    paths = [entry.path for entry in bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).list_files()]
     assert "/later" in paths
 
 
@@ -117,7 +117,7 @@ def test_the_repository_that_changed_it_no_longer_believes_its_old_password(make
     repository = encrypted(make_bench, MemoryStore()).open()
     repository.change_password(NEW)
     with pytest.raises(WrongPassword):
-        repository.versions()
+        repository.list_versions()
 
 
 def test_older_versions_open_with_the_old_password_until_they_are_deleted(make_bench: MakeBench) -> None:
@@ -129,7 +129,7 @@ def test_older_versions_open_with_the_old_password_until_they_are_deleted(make_b
     assert [(found.current, found.opens) for found in bench.open().salt_versions()] == [(True, False), (False, True)]
     store.delete_versions(changed.replaced)
     assert [(found.current, found.opens) for found in bench.open().salt_versions()] == [(True, False)]
-    assert len(bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).files()) == len(TREE)
+    assert len(bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).list_files()) == len(TREE)
 
 
 def test_a_change_can_be_taken_back_with_repair(make_bench: MakeBench) -> None:
@@ -137,9 +137,9 @@ def test_a_change_can_be_taken_back_with_repair(make_bench: MakeBench) -> None:
     bench = encrypted(make_bench, store)
     changed = bench.open().change_password(NEW)
     bench.open().repair_salt(changed.replaced[0].version_id)
-    assert len(bench.open().files()) == len(TREE)
+    assert len(bench.open().list_files()) == len(TREE)
     with pytest.raises(WrongPassword):
-        bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).versions()
+        bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).list_versions()
 
 
 def test_the_cost_of_a_guess_is_what_the_configuration_says(make_bench: MakeBench) -> None:
@@ -149,7 +149,7 @@ def test_the_cost_of_a_guess_is_what_the_configuration_says(make_bench: MakeBenc
     bench.open(crypto=evolve(CHEAP, kdf_passes=5, kdf_memory=33 << 20)).change_password(OLD)
     costs = [read_record(store.get(SALT, version).body, SALT).kdf.cost for version in salts(store)]
     assert costs == [Cost(5, 33 << 20), Cost(4, 32 << 20)]
-    assert len(bench.open().files()) == len(TREE)
+    assert len(bench.open().list_files()) == len(TREE)
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_a_new_password_is_asked_for_once_the_old_one_has_proved_right(make_benc
     with pytest.raises(WrongPassword):
         bench.open(crypto=evolve(CHEAP, crypt_password="a guess")).change_password(lambda: pytest.fail("asked"))
     bench.open().change_password(lambda: NEW)
-    assert len(bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).files()) == len(TREE)
+    assert len(bench.open(crypto=evolve(CHEAP, crypt_password=NEW)).list_files()) == len(TREE)
 
 
 def test_nothing_is_asked_of_the_store_where_the_wish_makes_no_sense(make_bench: MakeBench) -> None:
@@ -226,9 +226,9 @@ class Scene:
             assert repository.backup().version_id is None
         except WrongPassword:
             with pytest.raises(WrongPassword):
-                repository.files()
+                repository.list_files()
             return False
-        assert {entry.path for entry in repository.files()} == {f"/{path}" for path in TREE}
+        assert {entry.path for entry in repository.list_files()} == {f"/{path}" for path in TREE}
         return True
 
     def passwords(self, store: Store, asked: Sequence[str] = (OLD, NEW)) -> list[str]:

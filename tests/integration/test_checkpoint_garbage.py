@@ -57,11 +57,11 @@ def test_what_a_crash_between_checkpoint_and_diff_leaves_behind_is_collected(ben
     back_up(bench, range(3))
     die_after_the_checkpoint(bench, memory)
     assert len(unnamed(memory)) == 1
-    result = bench.open().collect_garbage()
+    result = bench.open().garbage_collect()
     assert {(ref.key, str(ref.version_id)) for ref in result.deleted if ref.key == CHECKPOINT}
     assert (unnamed(memory), len(stored(memory, CHECKPOINT))) == (frozenset(), 2)
     assert naming(bench) == [2, 3]
-    assert bench.open().collect_garbage().deleted == ()
+    assert bench.open().garbage_collect().deleted == ()
 
 
 def test_what_a_client_that_may_not_delete_left_behind_is_collected(bench: Bench, memory: MemoryStore) -> None:
@@ -71,7 +71,7 @@ def test_what_a_client_that_may_not_delete_left_behind_is_collected(bench: Bench
     (bench.base / "short-lived").unlink()
     assert bench.open(write_only=True).backup(plan).version_id is None
     assert len(unnamed(memory)) == 1
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
     assert unnamed(memory) == frozenset()
 
 
@@ -79,7 +79,7 @@ def test_a_checkpoint_that_only_a_diff_beside_the_chain_names_stays(bench: Bench
     made = back_up(bench, range(4))
     bench.open().repair_head(made[1])
     before = stored(memory, CHECKPOINT)
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
     assert stored(memory, CHECKPOINT) == before
 
 
@@ -92,7 +92,7 @@ def test_nothing_of_them_is_deleted_where_a_diff_of_the_chain_is_gone(
     orphan = memory.put("files/orphan", b"nobody's").version_id
     lose(memory, MANIFEST, made[gone])
     before = stored(memory, CHECKPOINT)
-    removed = bench.open().collect_garbage().deleted
+    removed = bench.open().garbage_collect().deleted
     assert VersionRef("files/orphan", orphan) in removed
     assert stored(memory, CHECKPOINT) == before
 
@@ -119,7 +119,7 @@ def test_a_garbage_list_that_names_a_checkpoint_in_use_does_it_no_harm(bench: Be
     named = stored(memory, CHECKPOINT)
     forged = (*named, VersionRef("files/changing", stored(memory, "files/changing")[0].version_id))
     memory.put("garbage_objects", format2.encode_garbage(forged))
-    bench.open().clean_garbage_list()
+    bench.open().clean_gc_log()
     assert stored(memory, CHECKPOINT) == named
 
 
@@ -134,5 +134,5 @@ def test_nothing_but_files_and_checkpoints_is_ever_deleted(key: str, memory: Mem
 def test_a_collection_asks_for_one_listing_more(bench: Bench, memory: MemoryStore) -> None:
     back_up(bench, range(3))
     client = memory.client()
-    evolve(bench, store=client).open().collect_garbage()
+    evolve(bench, store=client).open().garbage_collect()
     assert [call.key for call in client.calls if call.method == "list_versions"].count(CHECKPOINT) == 1

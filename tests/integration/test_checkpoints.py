@@ -78,7 +78,7 @@ def test_commits_name_checkpoints_and_a_new_machine_starts_from_them(
     assert len(stored(bench.store, CHECKPOINT)) == 2
     newcomer = fresh(bench, tmp_path / "new")
     assert newcomer.backup().version_id is None
-    assert len(newcomer.open().files()) == len(look(bench.base))
+    assert len(newcomer.open().list_files()) == len(look(bench.base))
     assert newcomer.open().download("latest", tmp_path / "out").problems == ()
     assert look(tmp_path / "out") == look(bench.base)
     assert newcomer.open()._client.local.load().manifest.since == SinceCheckpoint(2, 4, 5)  # type: ignore[union-attr]
@@ -337,7 +337,7 @@ def test_a_store_that_went_back_is_noticed_although_the_beginning_is_not_read(
     commits = back_up(bench, range(8))
     for version in commits[5:]:
         lose(memory, MANIFEST, version)
-    for read in (bench.open().files, bench.open().changes, bench.open().versions):
+    for read in (bench.open().list_files, bench.open().list_changes, bench.open().list_versions):
         with pytest.raises(StoreWentBack):
             read()
 
@@ -352,7 +352,7 @@ def test_a_history_that_passes_by_what_was_seen_is_noticed(bench: Bench, memory:
     assert naming(other) == [4, 7]
     bench.config.manifest_path().write_bytes(kept)
     with pytest.raises(StoreWentBack):
-        bench.open().files()
+        bench.open().list_files()
 
 
 # --- requests ------------------------------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_a_new_machine_makes_no_more_requests_for_a_longer_history(memory: Memor
             number = len(writer.links)
             writer.writes("/changing", *([f"/{number}"] if number % 10 == 0 else []))
         client = memory.client()
-        assert len(reader(client, tmp_path).files()) == length // 10 + 1
+        assert len(reader(client, tmp_path).list_files()) == length // 10 + 1
         counts.append(len(client.calls))
     assert counts == [3 + (1 + 2 + 4) * FIRST_BATCH] * 2
 
@@ -387,7 +387,7 @@ def test_right_behind_a_checkpoint_two_requests_are_enough(memory: MemoryStore, 
     while len(writer.links) <= checkpoint.FEWEST_DIFFS:
         writer.writes("/changing")
     client = memory.client()
-    assert [entry.path for entry in reader(client, tmp_path).files()] == ["/changing"]
+    assert [entry.path for entry in reader(client, tmp_path).list_files()] == ["/changing"]
     assert [call.key for call in client.calls] == [MANIFEST, CHECKPOINT]
 
 
@@ -408,4 +408,4 @@ def test_diffs_are_fetched_side_by_side(memory: MemoryStore, tmp_path: Path, mon
     for _ in range(FETCH_THREADS + 1):
         writer.writes("/a")
     client = Together(memory._world, "", (), 1 << 20)
-    assert len(reader(client, tmp_path).files()) == 1
+    assert len(reader(client, tmp_path).list_files()) == 1

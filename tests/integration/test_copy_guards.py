@@ -48,59 +48,59 @@ Attempt = Callable[[Stage], object]
 
 def into_itself(stage: Stage) -> object:
     """The same store under other local files."""
-    return stage.source.copy_to(opened(stage.folder / "other", stage.stored))
+    return stage.source.copy(opened(stage.folder / "other", stage.stored))
 
 
 def into_a_copy_of_another(stage: Stage) -> object:
-    opened(stage.folder / "another", written(OTHER)).copy_to(stage.copy())
-    return stage.source.copy_to(stage.copy())
+    opened(stage.folder / "another", written(OTHER)).copy(stage.copy())
+    return stage.source.copy(stage.copy())
 
 
 def into_a_repository(stage: Stage) -> object:
     Source(stage.target).commit(HISTORY[0])
-    return stage.source.copy_to(stage.copy())
+    return stage.source.copy(stage.copy())
 
 
 def into_a_copy_with_a_backup_on_top(stage: Stage) -> object:
-    stage.source.copy_to(stage.copy())
+    stage.source.copy(stage.copy())
     copy = stage.copy()
     Path(copy.config.base_path).mkdir(exist_ok=True)
     (Path(copy.config.base_path) / "new").write_bytes(b"new")
     copy.backup()
-    return stage.source.copy_to(stage.copy())
+    return stage.source.copy(stage.copy())
 
 
 def into_one_that_is_ahead(stage: Stage) -> object:
     """As after the source was set back."""
-    stage.source.copy_to(stage.copy())
+    stage.source.copy(stage.copy())
     newest = next(iter(stage.stored.list_versions("manifest_diffs")))
     stage.stored.delete_versions([newest.ref])
-    return opened(stage.folder / "later", stage.stored).copy_to(stage.copy())
+    return opened(stage.folder / "later", stage.stored).copy(stage.copy())
 
 
 def into_format_1(stage: Stage) -> object:
     _, old = golden_source("format1-plain", stage.folder / "old")
-    return stage.source.copy_to(old)
+    return stage.source.copy(old)
 
 
 def with_the_same_local_files(stage: Stage) -> object:
-    return stage.source.copy_to(opened(stage.folder / "source", stage.target))
+    return stage.source.copy(opened(stage.folder / "source", stage.target))
 
 
 def while_the_target_is_in_use(stage: Stage) -> object:
     copy = stage.copy()
     with LocalLock(copy.config.lock_path()):
-        return stage.source.copy_to(copy)
+        return stage.source.copy(copy)
 
 
 def under_another_password(stage: Stage) -> object:
     secret = {"meta_pipeline": [Word.ENCRYPT], "file_pipeline": [["*", [Word.ENCRYPT]]]}
-    stage.source.copy_to(stage.copy(crypto=crypto("horse"), **secret))
-    return stage.source.copy_to(opened(stage.folder / "copy2", stage.target, crypto=crypto("mule"), **secret))
+    stage.source.copy(stage.copy(crypto=crypto("horse"), **secret))
+    return stage.source.copy(opened(stage.folder / "copy2", stage.target, crypto=crypto("mule"), **secret))
 
 
 def as_one_who_may_only_write(stage: Stage) -> object:
-    return opened(stage.folder / "writer", stage.stored, write_only=True).copy_to(stage.copy())
+    return opened(stage.folder / "writer", stage.stored, write_only=True).copy(stage.copy())
 
 
 REFUSALS: dict[str, tuple[Attempt, type[RRBackupError], str]] = {
@@ -114,16 +114,16 @@ REFUSALS: dict[str, tuple[Attempt, type[RRBackupError], str]] = {
     "in use": (while_the_target_is_in_use, rrbackup.LocalLockHeld, "holds the lock"),
     "another password": (under_another_password, rrbackup.WrongPassword, "password"),
     "write-only source": (as_one_who_may_only_write, rrbackup.ModeError, "may not read file contents"),
-    "read-only target": (lambda s: s.source.copy_to(s.copy(read_only=True)), rrbackup.ModeError, "read-only"),
-    "write-only target": (lambda s: s.source.copy_to(s.copy(write_only=True)), rrbackup.ModeError, "write-only"),
+    "read-only target": (lambda s: s.source.copy(s.copy(read_only=True)), rrbackup.ModeError, "read-only"),
+    "write-only target": (lambda s: s.source.copy(s.copy(write_only=True)), rrbackup.ModeError, "write-only"),
     "no-delete target": (
-        lambda s: s.source.copy_to(s.copy(allow_delete_versions=False)),
+        lambda s: s.source.copy(s.copy(allow_delete_versions=False)),
         rrbackup.ModeError,
         "may not delete versions",
     ),
-    "none of the commits": (lambda s: s.source.copy_to(s.copy(), last=0), rrbackup.UsageError, "the last 0 commits"),
+    "none of the commits": (lambda s: s.source.copy(s.copy(), last=0), rrbackup.UsageError, "the last 0 commits"),
     "no rule": (
-        lambda s: s.source.copy_to(s.copy(file_pipeline=[["/x", []]])),
+        lambda s: s.source.copy(s.copy(file_pipeline=[["/x", []]])),
         rrbackup.ConfigError,
         "no rule matches /a",
     ),
@@ -138,15 +138,15 @@ def held(store: MemoryStore) -> set[tuple[str, str]]:
 def test_what_may_not_be_copied_into_is_refused_and_stays_as_it_is(
     stage: Stage, attempt: Attempt, error: type[RRBackupError], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the attempt itself prepared is there before `copy_to` is called the last time."""
+    """What the attempt itself prepared is there before `copy` is called the last time."""
     before: list[tuple[set[tuple[str, str]], set[tuple[str, str]]]] = []
-    copy_to = Repository.copy_to
+    copy_to = Repository.copy
 
     def watched(self: Repository, target: Repository, **options: Any) -> object:
         before.append((held(stage.stored), held(stage.target)))
         return copy_to(self, target, **options)
 
-    monkeypatch.setattr(Repository, "copy_to", watched)
+    monkeypatch.setattr(Repository, "copy", watched)
     with pytest.raises(error) as caught:
         attempt(stage)
     assert said in str(caught.value)
@@ -158,11 +158,11 @@ def test_what_may_not_be_copied_into_is_refused_and_stays_as_it_is(
 def test_a_plan_refuses_the_same(stage: Stage, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     attempt, error, said = REFUSALS[name]
     if name in ("itself", "same local files", "none of the commits"):
-        monkeypatch.setattr(Repository, "copy_to", Repository.plan_copy)
+        monkeypatch.setattr(Repository, "copy", Repository.plan_copy)
     else:
         with pytest.raises(error):
             attempt(stage)
-        monkeypatch.setattr(Repository, "copy_to", Repository.plan_copy)
+        monkeypatch.setattr(Repository, "copy", Repository.plan_copy)
         attempt = plan_into_copy
     with pytest.raises(error, match=said):
         attempt(stage)

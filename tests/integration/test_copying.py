@@ -1,4 +1,4 @@
-"""`copy_to` and `rrbackup copy`: between stores, formats and passwords; what may be copied into, and what not."""
+"""`Repository.copy` and `rrbackup copy`: between stores, formats and passwords; what may be copied into, and what not."""
 
 import json
 from collections.abc import Callable
@@ -64,9 +64,9 @@ def golden_source(name: str, folder: Path) -> tuple[Golden, Repository]:
 def test_every_format_is_copied_as_format_2(name: str, tmp_path: Path) -> None:
     golden, source = golden_source(name, tmp_path / "source")
     copy = opened(tmp_path / "copy", MemoryStore(), file_pipeline=[["*", [Word.COMPRESS]]])
-    source.copy_to(copy)
-    for wanted, version in zip(golden.commits, copy.versions(), strict=True):
-        found = {entry.path: entry for entry in copy.files(version.version_id)}
+    source.copy(copy)
+    for wanted, version in zip(golden.commits, copy.list_versions(), strict=True):
+        found = {entry.path: entry for entry in copy.list_files(version.version_id)}
         assert found.keys() == wanted.tree.keys()
         for path, entry in found.items():
             expected = wanted.tree[path]
@@ -75,7 +75,7 @@ def test_every_format_is_copied_as_format_2(name: str, tmp_path: Path) -> None:
             assert entry.object is None or (entry.object.format, entry.object.asked) == (2, (Word.COMPRESS,))
     assert _contents(told(copy)) == _contents(told(source))
     assert orphans(copy) == set()
-    assert source.copy_to(copy).commits == ()
+    assert source.copy(copy).commits == ()
 
 
 def _contents(found: list[Told]) -> list[tuple[int, str, dict[str, bytes]]]:
@@ -86,7 +86,7 @@ def test_a_big_content_of_a_size_that_is_not_recorded_is_measured_first(tmp_path
     _, source = golden_source("format1-plain", tmp_path / "source")
     copy = opened(tmp_path / "copy", MemoryStore(), file_pipeline=[["*", [Word.COMPRESS]]])
     with mock.patch("rrbackup.effects.stored_contents.PEEK_BYTES", 3), mock.patch.object(transfer, "SMALL_BYTES", 2):
-        source.copy_to(copy)
+        source.copy(copy)
     assert _contents(told(copy)) == _contents(told(source))
 
 
@@ -101,13 +101,13 @@ def test_encrypted_to_plain_and_back_under_another_password(tmp_path: Path) -> N
         opened(tmp_path / "again", again, **other),
     )
     for source, target in pairwise(chain):
-        source.copy_to(target)
+        source.copy(target)
         assert told(target) == told(first)
-        assert source.copy_to(target).commits == ()
+        assert source.copy(target).commits == ()
     for store, hidden in ((sealed, True), (plain, False), (again, True)):
         assert _names_and_contents(store, b"third") is not hidden
     with pytest.raises(rrbackup.WrongPassword):
-        opened(tmp_path / "thief", again, **SECRET).files()
+        opened(tmp_path / "thief", again, **SECRET).list_files()
 
 
 def _names_and_contents(store: MemoryStore, body: bytes) -> bool:
@@ -129,7 +129,7 @@ def test_out_of_a_bucket_into_a_folder(
         write(base, tree)
         source.backup()
     target = config_in(tmp_path / "disk")
-    assert [done.original.sequence for done in source.copy_to(target).commits] == [1, 2]
+    assert [done.original.sequence for done in source.copy(target).commits] == [1, 2]
     with open_repository(target) as copy:
         copy.download("latest", tmp_path / "restored")
         assert told(copy) == told(source)
@@ -147,17 +147,17 @@ def test_backups_go_on_upon_a_copy_and_then_it_is_none_any_more(tmp_path: Path) 
     source.backup()
     store = MemoryStore()
     copy = open_repository(evolve(config_in(tmp_path / "copy"), base_path=str(base)), store=store)
-    source.copy_to(copy)
+    source.copy(copy)
     assert copy.backup().version_id is None
     write(base, {"b": b"3"})
     done = copy.backup()
     assert (done.sequence, done.uploaded_files) == (2, 1)
-    assert copy.collect_garbage().deleted == ()
+    assert copy.garbage_collect().deleted == ()
     copy.download("latest", tmp_path / "restored")
     assert look(tmp_path / "restored") == look(base)
     before = golden_stores.dump(store)
     with pytest.raises(rrbackup.UsageError, match=r"is no copy of a commit of this repository"):
-        source.copy_to(copy)
+        source.copy(copy)
     assert golden_stores.dump(store) == before
 
 
@@ -171,21 +171,21 @@ def test_all_that_an_entry_may_say_is_copied(tmp_path: Path) -> None:
     source = open_repository(config, store=MemoryStore())
     source.backup()
     copy = opened(tmp_path / "copy", MemoryStore())
-    source.copy_to(copy)
+    source.copy(copy)
     assert told(copy) == told(source)
-    extras = [entry.extra for entry in copy.files()]
+    extras = [entry.extra for entry in copy.list_files()]
     assert all(extra is not None and extra.owner is not None for extra in extras)
     assert [extra.hardlink for extra in extras if extra is not None] == [None, "/a", None]
 
 
 def test_a_copy_of_a_copy_is_one_of_that_copy_alone(tmp_path: Path) -> None:
     one, two, three = (opened(tmp_path / name, MemoryStore()) for name in ("one", "two", "three"))
-    opened(tmp_path / "source", written(HISTORY)).copy_to(one)
-    one.copy_to(two)
+    opened(tmp_path / "source", written(HISTORY)).copy(one)
+    one.copy(two)
     assert told(two) == told(one)
     with pytest.raises(rrbackup.UsageError):
-        opened(tmp_path / "source", written(HISTORY)).copy_to(two)
-    two.copy_to(three, last=1)
+        opened(tmp_path / "source", written(HISTORY)).copy(two)
+    two.copy(three, last=1)
     assert told(three) == told(one)[-1:]
 
 
@@ -193,7 +193,7 @@ def test_a_long_copy_names_checkpoints(tmp_path: Path) -> None:
     history = [Step({"/a": ("file", number)}) for number in range(60)]
     source = opened(tmp_path / "source", written(history))
     copy = opened(tmp_path / "copy", MemoryStore())
-    source.copy_to(copy)
+    source.copy(copy)
     links = copy._client.control.read_chain(0)
     assert sum(link.diff.checkpoint is not None for link in links) == 1
     assert told(copy) == told(source)
@@ -203,7 +203,7 @@ def test_every_content_is_read_once(tmp_path: Path) -> None:
     history = (*HISTORY, Step({"/again": ("file", 1), "/more": ("file", 1)}))
     reader = written(history).client()
     copy = opened(tmp_path / "copy", MemoryStore())
-    opened(tmp_path / "source", reader).copy_to(copy)
+    opened(tmp_path / "source", reader).copy(copy)
     assert sum(call.method == "read" for call in reader.calls) == file_versions(copy) == 3
 
 
@@ -211,7 +211,7 @@ def test_big_contents_of_one_size_are_read_once_too(tmp_path: Path) -> None:
     reader = written([Step({"/a": ("file", 1), "/b": ("file", 3)})]).client()
     copy = opened(tmp_path / "copy", MemoryStore())
     with mock.patch.object(transfer, "SMALL_BYTES", 0):
-        opened(tmp_path / "source", reader).copy_to(copy)
+        opened(tmp_path / "source", reader).copy(copy)
     assert sum(call.method == "read" for call in reader.calls) == file_versions(copy) == 2
 
 
@@ -225,11 +225,11 @@ def test_another_client_that_copies_meanwhile_wins_or_loses_whole(tmp_path: Path
     def meanwhile(event: rrbackup.Event) -> None:
         events.append(event)
         if isinstance(event, rrbackup.CommitCopied) and event.sequence == 1:
-            source.copy_to(opened(tmp_path / "other", store))
+            source.copy(opened(tmp_path / "other", store))
 
     copy = opened(tmp_path / "copy", store)
     with pytest.raises(rrbackup.TransactionLost):
-        source.copy_to(copy, meanwhile)
+        source.copy(copy, meanwhile)
     assert told(copy) == told(source)
     assert orphans(copy) == set()
     assert [type(event) for event in events if isinstance(event, rrbackup.CopyPlanned)] == [rrbackup.CopyPlanned]
@@ -243,15 +243,15 @@ def test_a_client_that_begins_meanwhile_is_not_run_over(tmp_path: Path) -> None:
         if isinstance(event, rrbackup.CommitCopied) and event.sequence == 1 and not died.crashed:
             died.faults = tuple(Fault(at, FaultKind.BEFORE) for at in (_first_upload(source, store, tmp_path),))
             with pytest.raises(SimulatedCrash):
-                source.copy_to(opened(tmp_path / "other", died))
+                source.copy(opened(tmp_path / "other", died))
 
     copy = opened(tmp_path / "copy", store)
     with pytest.raises(rrbackup.TransactionLost, match="what was copied so far"):
-        source.copy_to(copy, meanwhile)
+        source.copy(copy, meanwhile)
     assert told(copy) == told(source)[:1]
     with pytest.raises(rrbackup.ClientAtWork):
-        source.copy_to(copy)
-    source.copy_to(copy, take_over=True)
+        source.copy(copy)
+    source.copy(copy, take_over=True)
     assert told(copy) == told(source)
     assert orphans(copy) == set()
 
@@ -262,7 +262,7 @@ def _first_upload(source: Repository, store: MemoryStore, tmp_path: Path) -> int
     for row in golden_stores.dump(store):
         golden_stores._add(twin, row)
     client = twin.client()
-    source.copy_to(opened(tmp_path / "twin", client))
+    source.copy(opened(tmp_path / "twin", client))
     return next(at for at, call in enumerate(client.calls, start=1) if call.key.startswith("files/"))
 
 
@@ -274,7 +274,7 @@ def test_a_copy_that_does_not_hold_what_it_says_is_left_alone(tmp_path: Path) ->
     with mock.patch("tests.checkpointed.TransactionId", return_value=transaction_for(newest, "0" * 16)):
         forger.commit(Step({"/b": ("file", 1)}))
     with pytest.raises(rrbackup.DamagedChain, match="says something else of /b"):
-        source.copy_to(opened(tmp_path / "copy", store))
+        source.copy(opened(tmp_path / "copy", store))
 
 
 @pytest.mark.parametrize("harm", ["gone", "swapped"])
@@ -282,7 +282,7 @@ def test_a_damaged_content_ends_the_copy_before_its_commit_and_is_named(harm: st
     store = written(HISTORY)
     source = opened(tmp_path / "source", store)
     wanted = told(source)
-    (ref,) = (entry.object for entry in source.files("latest~1") if entry.path == "/b" and entry.object)
+    (ref,) = (entry.object for entry in source.list_files("latest~1") if entry.path == "/b" and entry.object)
     if harm == "gone":
         store.delete_versions([VersionRef(ref.key, ref.version_id)])
     else:
@@ -290,17 +290,17 @@ def test_a_damaged_content_ends_the_copy_before_its_commit_and_is_named(harm: st
         held[:] = [evolve(one, body=b"THREE") if one.version_id == ref.version_id else one for one in held]
     copy = opened(tmp_path / "copy", MemoryStore())
     with pytest.raises(RRBackupError, match="/b") as raised:
-        source.copy_to(copy)
+        source.copy(copy)
     assert isinstance(raised.value, rrbackup.ObjectMissing if harm == "gone" else rrbackup.DamagedObject)
     assert told(copy) == wanted[:1]
-    assert copy.collect_garbage().deleted == ()
+    assert copy.garbage_collect().deleted == ()
 
 
 def test_a_history_that_went_back_is_not_copied_over_the_one_before(tmp_path: Path) -> None:
     copy = opened(tmp_path / "copy", MemoryStore())
-    opened(tmp_path / "source", written(HISTORY)).copy_to(copy)
+    opened(tmp_path / "source", written(HISTORY)).copy(copy)
     with pytest.raises(rrbackup.UsageError):
-        opened(tmp_path / "source", written(HISTORY[:2])).copy_to(copy)
+        opened(tmp_path / "source", written(HISTORY[:2])).copy(copy)
 
 
 def test_what_must_not_be_copied_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -310,19 +310,19 @@ def test_what_must_not_be_copied_is_refused_before_anything_is_written(tmp_path:
     same_memory = open_repository(config_in(tmp_path / "source"), store=store)
     write_only = opened(tmp_path / "writer", source_store, write_only=True)
     refusals: list[tuple[type[RRBackupError], Callable[[], object]]] = [
-        (rrbackup.ConfigError, lambda: source.copy_to(same_memory)),
-        (rrbackup.ModeError, lambda: write_only.copy_to(copy)),
-        (rrbackup.ModeError, lambda: source.copy_to(opened(tmp_path / "reader", store, read_only=True))),
-        (rrbackup.UsageError, lambda: source.copy_to(copy, last=0)),
-        (rrbackup.ConfigError, lambda: source.copy_to(opened(tmp_path / "no rule", store, file_pipeline=[["/x", []]]))),
+        (rrbackup.ConfigError, lambda: source.copy(same_memory)),
+        (rrbackup.ModeError, lambda: write_only.copy(copy)),
+        (rrbackup.ModeError, lambda: source.copy(opened(tmp_path / "reader", store, read_only=True))),
+        (rrbackup.UsageError, lambda: source.copy(copy, last=0)),
+        (rrbackup.ConfigError, lambda: source.copy(opened(tmp_path / "no rule", store, file_pipeline=[["/x", []]]))),
     ]
     for error, attempt in refusals:
         with pytest.raises(error):
             attempt()
     assert list(store.list_versions("files/")) == []
-    assert copy.versions() == ()
+    assert copy.list_versions() == ()
     read_only = opened(tmp_path / "source", source_store, read_only=True)
-    assert len(read_only.copy_to(copy).commits) == 3
+    assert len(read_only.copy(copy).commits) == 3
 
 
 # --- the command line ------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ def make(folder: Path) -> Made:
 
 def victims(bench: Bench, memory: MemoryStore) -> Iterator[tuple[str, Victim]]:
     repository = bench.open()
-    last, before = repository.files("latest"), repository.files("latest~1")
+    last, before = repository.list_files("latest"), repository.list_files("latest~1")
     objects = {(n, e.path): e.object.ref for n, listing in enumerate((last, before)) for e in listing if e.object}
     for name in FOLDERS:
         path = PathText(f"/{name}/f")
@@ -295,7 +295,7 @@ def judge_committed(made: Made, ran: Ran) -> None:
     disk = look(ran.bench.base)
     restored = files_in(target)
     assert {path: seen for path, seen in restored.items() if disk.get(path) != seen} == {}
-    paths = {entry.path for entry in ran.bench.open().files()}
+    paths = {entry.path for entry in ran.bench.open().list_files()}
     assert {f"/{path.decode()}" for path in restored} == paths - {problem.path for problem in problems}
 
 

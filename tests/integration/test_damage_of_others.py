@@ -124,7 +124,7 @@ class Victim:
 
 def victims(name: str, folder: Path) -> dict[str, Victim]:
     golden, repository = golden_source(name, folder)
-    objects = {entry.path: entry.object.ref for entry in repository.files("latest") if entry.object}
+    objects = {entry.path: entry.object.ref for entry in repository.list_files("latest") if entry.object}
     diffs = [row.ref for row in golden.store.list_versions("manifest_diffs")]
     big = objects[golden_path(objects, "big.bin")]
     found = {

@@ -337,7 +337,7 @@ def test_delete_keeps_what_this_client_needs_and_in_its_own_tree_what_it_ignores
     plan = elsewhere.plan_download("latest", base, delete=True)
     assert [step.path for step in plan.leftovers] == ["/state/extra", "/extra", "/cache/x", "/cache"]
     assert elsewhere.download("latest", base, delete=True).complete
-    assert [version.sequence for version in repository.versions()] == [1]
+    assert [version.sequence for version in repository.list_versions()] == [1]
     with pytest.raises(rrbackup.UsageError, match="the folder of the store itself"):
         repository.plan_download("latest", base / "state/store", delete=True)
 

@@ -65,7 +65,7 @@ def test_two_repositories_in_two_threads_share_a_bucket(moto_server: S3Server, t
         list(pool.map(work, configs))
     for config in configs:
         assert look(config.base().parent / "out") == look(config.base())
-        assert [version.sequence for version in open_repository(config).versions()] == [1, 2]
+        assert [version.sequence for version in open_repository(config).list_versions()] == [1, 2]
 
 
 PROGRAM = """

@@ -520,4 +520,4 @@ def test_the_old_password_opens_nothing_any_more(run: Run) -> None:
         rrbackup.open_repository(with_password(run.config, FIRST)) as repository,
         pytest.raises(rrbackup.WrongPassword, match="salt_file"),
     ):
-        repository.versions()
+        repository.list_versions()

@@ -231,7 +231,7 @@ def test_a_change_of_password_struck_anywhere_leaves_one_that_is_valid(tmp_path:
 
 def opens(machine: Machine) -> bool:
     try:
-        machine.open().versions()
+        machine.open().list_versions()
     except rrbackup.WrongPassword:
         return False
     return True
@@ -256,19 +256,19 @@ def test_of_two_changes_of_the_password_one_counts_and_the_other_is_told(one: Ma
 Operation = Callable[[rrbackup.Repository, Path], object]
 
 READING: dict[str, Operation] = {
-    "versions": lambda repository, out: repository.versions(),
-    "files": lambda repository, out: repository.files(),
-    "changes": lambda repository, out: repository.changes(),
+    "versions": lambda repository, out: repository.list_versions(),
+    "files": lambda repository, out: repository.list_files(),
+    "changes": lambda repository, out: repository.list_changes(),
     "download": lambda repository, out: repository.download("latest", out),
 }
 WRITING: dict[str, Operation] = {
     "plan_backup": lambda repository, out: repository.plan_backup(),
     "backup": lambda repository, out: repository.backup(),
-    "collect_garbage": lambda repository, out: repository.collect_garbage(),
+    "collect_garbage": lambda repository, out: repository.garbage_collect(),
 }
 KEYS: dict[str, Operation] = {
     "prepare": lambda repository, out: repository.prepare(),
-    "clean_garbage_list": lambda repository, out: repository.clean_garbage_list(),
+    "clean_garbage_list": lambda repository, out: repository.clean_gc_log(),
     "change_password": lambda repository, out: repository.change_password("third"),
 }
 ALL = {**READING, **WRITING, **KEYS}
@@ -328,7 +328,7 @@ def test_where_only_files_are_encrypted_their_names_are_read_and_others_added_wi
     assert [warning for warning in owner.config.warnings() if "lie open" in warning]
     owner.open().backup()
     other = without_password(owner)
-    assert [entry.path for entry in other.open().files()] == ["/a"]
+    assert [entry.path for entry in other.open().list_files()] == ["/a"]
     with pytest.raises(rrbackup.PasswordMissing):
         other.open().download("latest", other.folder / "out")
     assert not (other.folder / "out").exists()
@@ -396,7 +396,7 @@ def test_reprocessing_stores_again_what_asks_for_more_now(one: Machine) -> None:
     with stricter.open() as repository:
         assert repository.backup(reprocess=True).uploaded_files == 2
         assert repository.backup(reprocess=True).version_id is None
-        refs = [entry.object for entry in repository.files() if entry.object is not None]
+        refs = [entry.object for entry in repository.list_files() if entry.object is not None]
     (salt,) = salts(one.store)
     keys = raw_objects.open_salt(salt, FIRST)
     contents = {raw_objects.open_file(one.store.get(r.key, r.version_id).body, r.key, r.applied, keys) for r in refs}
@@ -418,7 +418,7 @@ def test_a_write_only_client_encrypts_and_reads_no_content(one: Machine) -> None
 
 def test_a_read_only_client_makes_no_keys_and_changes_no_password(one: Machine) -> None:
     reader = one.open(read_only=True)
-    assert reader.versions() == ()
+    assert reader.list_versions() == ()
     with pytest.raises(rrbackup.NoSuchVersion):
         reader.download("latest", one.folder / "out")
     assert stored(one.store) == {}
@@ -439,12 +439,12 @@ def test_every_source_of_the_password_opens_the_same_repository(two: Machine, mo
     file.write_text(f"{FIRST}\n")
     settings = partial(rrbackup.CryptoSettings, kdf_passes=4, kdf_memory=32 << 20)
     for source in (settings(crypt_password_file=str(file)), settings(crypt_password_command=f"cat {file}")):
-        assert len(two.open(crypto=source).versions()) == 1
-    assert len(rrbackup.open_repository(bare(two), store=two.store, ask=lambda new: FIRST).versions()) == 1
+        assert len(two.open(crypto=source).list_versions()) == 1
+    assert len(rrbackup.open_repository(bare(two), store=two.store, ask=lambda new: FIRST).list_versions()) == 1
     with pytest.raises(rrbackup.PasswordMissing, match="needs the password"):
-        rrbackup.open_repository(bare(two), store=two.store).versions()
+        rrbackup.open_repository(bare(two), store=two.store).list_versions()
     monkeypatch.setenv("RRBACKUP_PASSWORD", FIRST)
-    assert len(rrbackup.open_repository(bare(two), store=two.store).versions()) == 1
+    assert len(rrbackup.open_repository(bare(two), store=two.store).list_versions()) == 1
 
 
 def bare(machine: Machine) -> rrbackup.Config:
@@ -463,7 +463,7 @@ def test_a_person_is_asked_once_and_told_whether_the_password_is_a_new_one(one: 
     for _ in range(2):
         with rrbackup.open_repository(bare(one), store=one.store, ask=ask) as repository:
             repository.backup()
-            repository.files()
+            repository.list_files()
             repository.download("latest", one.folder / "out")
     assert asked == [True, False]
 
@@ -479,7 +479,7 @@ def test_a_repository_that_is_open_derives_its_key_once(two: Machine, monkeypatc
     with two.open() as repository:
         repository.backup()
         repository.download("latest", two.folder / "out")
-        repository.collect_garbage()
+        repository.garbage_collect()
     assert made == [32 << 10]
 
 
@@ -508,7 +508,7 @@ def test_changing_the_password_touches_nothing_but_the_salt_object(two: Machine)
     with two.open() as repository:
         changed = repository.change_password(SECOND)
         with pytest.raises(rrbackup.WrongPassword):
-            repository.versions()  # its configuration has the old one
+            repository.list_versions()  # its configuration has the old one
     after = stored(two.store)
     assert {key for key, _ in after.keys() - before.keys()} == {SALT}
     assert before.items() <= after.items()

@@ -30,7 +30,7 @@ def test_every_name_that_linux_allows_comes_back(make_bench: MakeBench, store: S
     download = bench.open().download("latest", tmp_path / "out")
     assert download.problems == ()
     assert look(tmp_path / "out") == look(bench.base)
-    listed = {entry.object.ref for entry in bench.open().files() if entry.object}
+    listed = {entry.object.ref for entry in bench.open().list_files() if entry.object}
     assert {version.ref for version in store.list_versions("files/")} == listed
 
 
@@ -185,7 +185,7 @@ def test_a_tree_of_thousands_of_levels(make_bench: MakeBench, tmp_path: Path) ->
     os.close(leaf)
     os.close(here)
     assert bench.backup().counts.new == 1
-    assert [e.object.key[:9] for e in bench.open().files() if e.object] == ["files/%h/"]
+    assert [e.object.key[:9] for e in bench.open().list_files() if e.object] == ["files/%h/"]
     result = bench.open().download("latest", tmp_path / "out")
     assert (result.files, result.problems) == (1, ())
 

@@ -30,7 +30,7 @@ def bench(make_bench: MakeBench, memory: MemoryStore) -> Bench:
 def forge(bench: Bench, memory: MemoryStore, entries_kept: int) -> VersionId:
     """A diff without changes on top, whose checkpoint holds only so many of the entries."""
     head = bench.open()._client.control.read_chain(0)[0]
-    entries = tuple(bench.open().files())[:entries_kept]
+    entries = tuple(bench.open().list_files())[:entries_kept]
     state = Checkpoint(head.diff.repository, head.diff.sequence, head.as_parent, entries)
     body = encode_checkpoint(state)
     ref = CheckpointRef(memory.put("manifest_checkpoint", body).version_id, sha256_hex(body))
@@ -46,7 +46,7 @@ def forge(bench: Bench, memory: MemoryStore, entries_kept: int) -> VersionId:
 
 
 def test_a_backup_does_not_go_on_above_it_and_repair_goes_back(bench: Bench, memory: MemoryStore) -> None:
-    before = bench.open().versions()[-1].version_id
+    before = bench.open().list_versions()[-1].version_id
     forged = forge(bench, memory, 1)
     write(bench.base, {"c": b"3"})
     with pytest.raises(DamagedChain) as error:
@@ -55,11 +55,11 @@ def test_a_backup_does_not_go_on_above_it_and_repair_goes_back(bench: Bench, mem
     assert f"repair --head {before}" in error.value.hint
     bench.open().repair_head(before)
     bench.backup()
-    assert [entry.path for entry in bench.open().files()] == ["/a", "/b", "/c"]
+    assert [entry.path for entry in bench.open().list_files()] == ["/a", "/b", "/c"]
 
 
 def test_one_that_says_what_the_diffs_say_is_fine(bench: Bench, memory: MemoryStore) -> None:
     forge(bench, memory, 2)
     write(bench.base, {"c": b"3"})
     bench.backup()
-    assert [entry.path for entry in bench.open().files()] == ["/a", "/b", "/c"]
+    assert [entry.path for entry in bench.open().list_files()] == ["/a", "/b", "/c"]

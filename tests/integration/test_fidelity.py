@@ -222,7 +222,7 @@ def test_a_user_gets_everything_back_but_owners_and_what_is_the_systems(world: W
 def test_a_user_who_asks_for_owners_is_told_of_each_that_could_not_be_given(world: World) -> None:
     problems = restored_as_user(world, owner=True)
     assert all("is restored, but without its owner" in problem for problem in problems)
-    assert len(problems) == len(world.open().files()) - 2, "the two other names of a file are linked to the first"
+    assert len(problems) == len(world.open().list_files()) - 2, "the two other names of a file are linked to the first"
     assert (world.target / "deep/set-id").stat().st_mode & 0o7777 == 0o755
 
 
@@ -248,7 +248,7 @@ def test_an_owner_is_found_by_name_before_number(world: World, monkeypatch: pyte
     def nobody_has_it(name: str) -> Any:
         raise KeyError(name)
 
-    plan_before = world.open().files("latest")
+    plan_before = world.open().list_files("latest")
     owner = next(entry.extra.owner for entry in plan_before if entry.path == "/named" and entry.extra is not None)
     assert owner is not None
     assert (owner.uid, owner.user) == (1, numbers.pw_name)
@@ -265,7 +265,7 @@ def test_an_owner_is_found_by_name_before_number(world: World, monkeypatch: pyte
 def test_by_default_neither_owners_nor_attributes_are_recorded(world: World) -> None:
     changes = world.open(store_owner=False, store_xattrs=False).backup()
     assert (changes.uploaded_files, changes.counts.new, changes.counts.deleted) == (0, 0, 0)
-    extras = {entry.path: entry.extra for entry in world.open().files() if entry.extra is not None}
+    extras = {entry.path: entry.extra for entry in world.open().list_files() if entry.extra is not None}
     assert extras.keys() == {"/deep/er/first", "/second", "/holes", "/all-hole"}
     assert all(extra.owner is None and not extra.xattrs for extra in extras.values())
 
@@ -287,7 +287,7 @@ def test_a_change_of_owner_or_attributes_alone_is_committed_without_an_upload(
     plan = world.open().plan_backup()
     result = world.open().backup()
     assert (result.counts.changed, result.uploaded_files, result.complete) == (1, 0, True)
-    (changed,) = world.open().changes()
+    (changed,) = world.open().list_changes()
     assert (changed.status, changed.entry.path) == (Status.CHANGED, path)
     assert plan.candidates or plan.planned[0].reason is rrbackup.Reason.EXTRA
     assert world.open().backup().version_id is None
@@ -316,9 +316,9 @@ def test_names_stay_together_when_the_folder_of_the_first_one_is_renamed(world: 
 def test_what_is_healed_keeps_what_else_was_recorded(world: World) -> None:
     (stored,) = (world.target.parent / "store/files/plain").glob("%v*")
     stored.unlink()
-    before = next(entry for entry in world.open().files() if entry.path == "/plain")
+    before = next(entry for entry in world.open().list_files() if entry.path == "/plain")
     assert world.open().heal().healed == ("/plain",)
-    (healed,) = world.open().changes()
+    (healed,) = world.open().list_changes()
     assert healed.entry == evolve(before, object=healed.entry.object)
     assert healed.entry.extra is not None
 

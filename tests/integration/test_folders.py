@@ -96,7 +96,7 @@ class World:
         return rrbackup.open_repository(config_in(self.folder, **changes), threads=2)
 
     def paths(self, version: str = "latest") -> list[str]:
-        return [entry.path for entry in self.open().files(version)]
+        return [entry.path for entry in self.open().list_files(version)]
 
 
 TREE: Tree = {"a/b/one": b"1", "a/b/two": b"22", "a/empty/": b"", "a.b/three": b"333", "top": b"4444"}
@@ -120,7 +120,7 @@ def test_every_folder_has_an_entry_before_what_is_in_it_and_costs_no_upload(worl
     os.utime(world.base / "a/b", ns=(NS, NS - 1))
     result = world.open().backup()
     assert (result.uploaded_files, result.counts.changed, result.counts.new, result.counts.deleted) == (0, 1, 0, 0)
-    assert [change.entry.path for change in world.open().changes()] == ["/a/b"]
+    assert [change.entry.path for change in world.open().list_changes()] == ["/a/b"]
     assert judged(from_folder(world.folder / "store", {})).problems == ()
 
 
@@ -163,7 +163,7 @@ def test_a_folder_that_is_left_out_has_none_even_if_something_in_it_is_taken_in_
 def test_folders_have_owner_and_attributes_where_those_are_asked_for(world: World) -> None:
     os.setxattr(world.base / "a", "user.note", b"yes")
     world.open(store_owner=True, store_xattrs=True).backup()
-    (entry,) = [entry for entry in world.open().files() if entry.path == "/a"]
+    (entry,) = [entry for entry in world.open().list_files() if entry.path == "/a"]
     assert entry.extra is not None
     assert entry.extra.owner is not None
     assert [xattr.name for xattr in entry.extra.xattrs] == ["user.note"]
@@ -180,7 +180,7 @@ def test_what_looks_at_the_history_copes_with_folders_that_hold_something(world:
     repository = world.open()
     assert {found.entry.path for found in repository.find("/a")} == {*ALL} - {"/a.b", "/a.b/three", "/top"}
     assert [str(event.happening) for event in repository.history("/a").events] == ["new", "attributes"]
-    first, last = (version.version_id for version in reversed(repository.versions()))
+    first, last = (version.version_id for version in reversed(repository.list_versions()))
     assert [(str(d.kind), d.entry.path) for d in repository.diff(first, last)] == [("changed", "/a")]
     assert repository.stats().commits[-1].version.counts.changed == 1
     assert repository.verify().sound
@@ -325,10 +325,10 @@ def test_recovery_without_rrbackup_sets_folders_after_what_is_in_them(world: Wor
 
 def test_a_copy_holds_the_folders_too(world: World, make_config: Callable[[str], rrbackup.Config]) -> None:
     target = rrbackup.open_repository(make_config("copy"))
-    world.open().copy_to(target)
+    world.open().copy(target)
     copied = rrbackup.open_repository(make_config("copy"))
-    assert [evolve(entry, object=None) for entry in copied.files()] == [
-        evolve(entry, object=None) for entry in world.open().files()
+    assert [evolve(entry, object=None) for entry in copied.list_files()] == [
+        evolve(entry, object=None) for entry in world.open().list_files()
     ]
 
 

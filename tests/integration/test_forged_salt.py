@@ -132,7 +132,7 @@ def test_a_forged_salt_object_stops_everybody_and_repair_goes_back(
     good = version_of_salt(owner)
     owner.store.put(SALT, forge(salts(owner.store)[0], tmp_path))
     before = stored(owner.store)
-    for attempt in (owner.open().versions, owner.open().plan_backup, owner.open().backup):
+    for attempt in (owner.open().list_versions, owner.open().plan_backup, owner.open().backup):
         with pytest.raises(rrbackup.RepositoryError, match=SALT) as caught:
             attempt()
         assert type(caught.value) is error
@@ -159,7 +159,7 @@ def test_nothing_is_computed_for_parameters_that_are_never_written(
     for forge in (asking(opslimit=65), asking(memlimit=(1 << 30) + 1), asking(opslimit=3), asking(memlimit=1 << 24)):
         owner.store.put(SALT, forge(good, tmp_path))
         with pytest.raises(rrbackup.DamagedObject, match="never written"):
-            owner.open().versions()
+            owner.open().list_versions()
 
 
 @pytest.mark.parametrize("meta", [[Word.ENCRYPT], []], ids=["encrypted diffs", "open diffs"])
@@ -188,7 +188,7 @@ def test_a_deleted_salt_object_is_named_and_comes_back(owner: Machine) -> None:
     good = version_of_salt(owner)
     owner.store.mark_deleted(SALT)
     before = stored(owner.store)
-    for attempt in (owner.open().versions, owner.open().backup, owner.open().prepare):
+    for attempt in (owner.open().list_versions, owner.open().backup, owner.open().prepare):
         with pytest.raises(rrbackup.DamagedObject, match=SALT) as caught:
             attempt()
         assert "repair" in caught.value.hint
@@ -256,7 +256,7 @@ def test_a_repair_that_is_struck_anywhere_can_be_asked_for_again(
         except (SimulatedCrash, rrbackup.StoreError):
             forged.open().repair_salt(good)
         struck = len(client.calls) >= at
-        assert len(forged.open().versions()) == 1
+        assert len(forged.open().list_versions()) == 1
         forged.store.put(SALT, forgery)
     assert at > 3
 

@@ -309,7 +309,7 @@ def test_nothing_is_upgraded_without_the_password(
     old.crash()
     unchanged = nothing_written(old.store)
     bench = other_password(client_of(old, NEXT), given)
-    for write in (Repository.backup, Repository.collect_garbage, Repository.clean_garbage_list):
+    for write in (Repository.backup, Repository.garbage_collect, Repository.clean_gc_log):
         with bench.open() as repository, pytest.raises(error) as caught:
             write(repository, upgrade=True)
         assert "wrong" not in f"{caught.value!r}", "no message shows a password"
@@ -340,8 +340,8 @@ def test_nothing_is_restored_without_the_password_even_where_only_some_files_are
 def test_plain_files_need_no_password_where_only_others_are_encrypted(client_of: ClientOf, tmp_path: Path) -> None:
     bench = other_password(client_of(old_repository(FILES_ENCRYPTED)), None)
     with bench.open() as repository:
-        assert len(repository.versions()) == 3
-        assert {entry.path for entry in repository.files()} == set(map(path_text, LAST))
+        assert len(repository.list_versions()) == 3
+        assert {entry.path for entry in repository.list_files()} == set(map(path_text, LAST))
         repository.download("latest", tmp_path / "out", ["/secret*", "/folder/100*", "/folder/big*"])
     assert look(tmp_path / "out").keys() == restored(LAST).keys() - {
         b"secret/plan", b"secret/more", "folder/100% \\ grün ☂".encode(), b"folder/big.bin"
@@ -358,7 +358,7 @@ def test_a_new_password_opens_what_1_0_encrypted(client_of: ClientOf, kind: Kind
     assert missing(before, old.store) == set()
     assert [ref for ref in contents(old.store) if ref not in before] == [VersionRef("salt_file", changed.version_id)]
     with pytest.raises(WrongPassword):
-        bench.open().versions()
+        bench.open().list_versions()
     check_commits(other_password(bench, "new password"), commits, tmp_path / "reader")
     assert other_password(bench, "new password").backup().version_id is None
 
@@ -452,7 +452,7 @@ def damaging(store: MemoryStore, damaged: str) -> Put:
 def test_a_person_is_asked_once_for_the_password_there_is(client_of: ClientOf) -> None:
     old = old_repository(BOTH_ENCRYPTED)
     bench = other_password(client_of(old), None)
-    for use in (Repository.versions, partial(Repository.backup, upgrade=True)):
+    for use in (Repository.list_versions, partial(Repository.backup, upgrade=True)):
         assert asked(bench, use) == [False]
 
 
@@ -484,7 +484,7 @@ def test_encrypted_diffs_are_not_followed_by_open_ones(client_of: ClientOf) -> N
         repository.plan_backup()
     with pytest.raises(ConfigError, match="encrypt"):
         bench.backup(upgrade=True)
-    assert len(client_of(old).open().versions()) == 3
+    assert len(client_of(old).open().list_versions()) == 3
 
 
 @pytest.mark.parametrize("left", [True, False], ids=["with a gc_log", "without"])
@@ -517,15 +517,15 @@ def test_a_repository_without_keys_has_no_password_to_change(client_of: ClientOf
 # --- the order of the diffs ----------------------------------------------------------------------------------------
 
 USES: dict[str, Callable[[Repository], object]] = {
-    "list_versions": Repository.versions,
-    "list_files": Repository.files,
-    "list_changes": Repository.changes,
+    "list_versions": Repository.list_versions,
+    "list_files": Repository.list_files,
+    "list_changes": Repository.list_changes,
     "download": lambda repository: repository.download("latest", Path(repository.config.base_path) / "never made"),
     "dry run": Repository.plan_backup,
     "backup": Repository.backup,
     "backup that upgrades": partial(Repository.backup, upgrade=True),
-    "garbage_collect": partial(Repository.collect_garbage, upgrade=True),
-    "clean_gc_log": partial(Repository.clean_garbage_list, upgrade=True),
+    "garbage_collect": partial(Repository.garbage_collect, upgrade=True),
+    "clean_gc_log": partial(Repository.clean_gc_log, upgrade=True),
     "init": Repository.prepare,
 }
 
@@ -553,7 +553,7 @@ def test_equal_times_contradict_nothing(client_of: ClientOf) -> None:
     """LastModified has whole seconds: the order is the store's."""
     store = MemoryStore()
     old = old_repository(PLAIN, store, putting(store, 0))
-    versions = client_of(old).open().versions()
+    versions = client_of(old).open().list_versions()
     assert [version.version_id for version in versions] == [commit.version_id for commit in old.commits]
 
 
@@ -585,7 +585,7 @@ def test_a_gc_log_of_1_0_after_the_upgrade_asks_for_permission_again(
     unchanged = nothing_written(old.store)
     check_commits(bench, commits, tmp_path / "reading goes on")
     put_on_disk(bench.base, LAST)
-    for write in (Repository.backup, Repository.collect_garbage, Repository.clean_garbage_list, Repository.prepare):
+    for write in (Repository.backup, Repository.garbage_collect, Repository.clean_gc_log, Repository.prepare):
         with bench.open() as repository, pytest.raises(UpgradeNeeded):
             write(repository)
     assert unchanged()
@@ -615,7 +615,7 @@ def test_a_diff_of_1_0_on_top_of_ours_stops_everything(
     assert isinstance(old.store, MemoryStore)
     old.store.delete_versions([VersionRef("manifest_diffs", version_id)])
     check_commits(bench, commits, tmp_path / "reader")
-    (left,) = client.open().collect_garbage().deleted
+    (left,) = client.open().garbage_collect().deleted
     assert (left.key, missing(before, old.store)) == ("files/a.txt", set())
 
 
@@ -640,10 +640,10 @@ def test_a_client_of_1_0_that_commits_during_the_upgrade_wins(client_of: ClientO
     before = contents(old.store)
     with in_the_middle(lambda: old.writer.commit(theirs)) as listen, pytest.raises(TransactionLost):
         bench.open().backup(upgrade=True, on_event=listen)
-    commits = {**commits_of(old), bench.open().versions()[-1].version_id: restored(theirs)}
+    commits = {**commits_of(old), bench.open().list_versions()[-1].version_id: restored(theirs)}
     commits[committed(bench.backup(upgrade=True))] = look(bench.base)
     assert missing(before, old.store) == set()
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
     check_commits(bench, commits, tmp_path / "reader")
 
 
@@ -657,7 +657,7 @@ def test_a_client_of_1_0_that_commits_during_a_later_backup_is_named(client_of: 
     assert isinstance(old.store, MemoryStore)
     old.store.delete_versions([VersionRef("manifest_diffs", old.store.head("manifest_diffs").version_id)])
     commits[committed(bench.backup())] = look(bench.base)
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
     check_commits(bench, commits, tmp_path / "reader")
 
 

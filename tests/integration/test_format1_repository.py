@@ -92,7 +92,7 @@ def bench(client_of: Continue, old: OldRepository) -> Bench:
 
 
 def test_versions_are_listed_in_the_order_of_the_store(old: OldRepository, bench: Bench) -> None:
-    found = bench.open().versions()
+    found = bench.open().list_versions()
     assert [version.version_id for version in found] == [commit.version_id for commit in old.commits]
     assert [version.sequence for version in found] == [1, 2, 3]
     stored = [old.store.get(old.names.manifest, version.version_id).info for version in found]
@@ -108,17 +108,17 @@ def test_files_and_changes_of_every_commit_are_listed(old: OldRepository, bench:
     before: Tree = {}
     with bench.open() as repository:
         for commit in old.commits:
-            listed = repository.files(commit.version_id)
+            listed = repository.list_files(commit.version_id)
             assert {entry.path: (entry.sha256, entry.mtime_ns) for entry in listed} == facts(commit.tree)
-            changes = repository.changes(commit.version_id)
+            changes = repository.list_changes(commit.version_id)
             assert {change.entry.path: change.status for change in changes} == statuses(before, commit.tree)
             before = commit.tree
-        assert repository.files("latest").version.version_id == old.latest.version_id
-        assert repository.files("latest~2").version.version_id == old.commits[0].version_id
+        assert repository.list_files("latest").version.version_id == old.latest.version_id
+        assert repository.list_files("latest~2").version.version_id == old.commits[0].version_id
 
 
 def test_what_1_0_did_not_record_is_not_made_up(old: OldRepository, bench: Bench) -> None:
-    for entry in bench.open().files(old.commits[0].version_id):
+    for entry in bench.open().list_files(old.commits[0].version_id):
         assert entry.mode == NOT_RECORDED
         assert entry.size == (0 if entry.path == "/empty" else NOT_RECORDED)
         assert (entry.object is None) is (entry.path == "/empty")
@@ -169,9 +169,9 @@ def test_reading_and_planning_write_nothing(old: OldRepository, client_of: Conti
     unchanged = nothing_written(old.store)
     bench, client = watched(client_of(old, NEXT))
     with bench.open() as repository:
-        repository.versions()
-        repository.files()
-        repository.changes()
+        repository.list_versions()
+        repository.list_files()
+        repository.list_changes()
         repository.download("latest", tmp_path / "out")
         assert not repository.plan_backup().empty
         assert not repository.plan_backup(reprocess=True).empty
@@ -194,8 +194,8 @@ Write = Callable[[Repository], object]
 WRITES: dict[str, Write] = {
     "backup": lambda repository: repository.backup(),
     "backup that takes over": lambda repository: repository.backup(take_over=True, allow_empty=True),
-    "garbage_collect": lambda repository: repository.collect_garbage(take_over=True),
-    "clean_gc_log": lambda repository: repository.clean_garbage_list(take_over=True),
+    "garbage_collect": lambda repository: repository.garbage_collect(take_over=True),
+    "clean_gc_log": lambda repository: repository.clean_gc_log(take_over=True),
     "init": lambda repository: repository.prepare(),
 }
 
@@ -258,7 +258,7 @@ def test_a_gc_log_alone_is_enough_to_ask(client_of: Continue) -> None:
     with pytest.raises(UpgradeNeeded):
         bench.backup()
     assert unchanged()
-    assert bench.open().versions() == ()
+    assert bench.open().list_versions() == ()
 
 
 # --- going on ------------------------------------------------------------------------------------------------------
@@ -283,8 +283,8 @@ def test_permission_is_needed_once(old: OldRepository, bench: Bench) -> None:
     put_on_disk(bench.base, NEXT)
     assert bench.backup().uploaded_files == 3
     with bench.open() as repository:
-        repository.collect_garbage()
-        repository.clean_garbage_list()
+        repository.garbage_collect()
+        repository.clean_gc_log()
         repository.prepare()
 
 
@@ -293,7 +293,7 @@ def test_the_first_backup_records_what_1_0_did_not(client_of: Continue) -> None:
     (bench.base / "a.txt").chmod(0o640)
     result = bench.backup(upgrade=True)
     assert (result.counts.changed, result.uploaded_files) == (len(LAST), 0)
-    found = {str(entry.path): entry for entry in bench.open().files()}
+    found = {str(entry.path): entry for entry in bench.open().list_files()}
     assert found["/folder/big.bin"].size == len(BIG)
     assert found["/a.txt"].mode == 0o640
     assert {entry.object.format for entry in found.values() if entry.object} == {1}
@@ -317,7 +317,7 @@ def test_a_mixed_history_comes_back_commit_by_commit(old: OldRepository, client_
     for tree in (FIRST, {**NEXT, "/secret/plan": FIRST["/secret/plan"]}, {**LAST, "/copy of a.txt": File(b"other")}):
         put_on_disk(bench.base, tree)
         commits[committed(bench.backup())] = look(bench.base)
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
     check_commits(bench, commits, tmp_path / "reader")
     bench.config.manifest_path().unlink()
     assert bench.backup().version_id is None, "the local manifest is rebuilt from both formats"
@@ -331,7 +331,7 @@ def test_files_may_lie_below_another_name(client_of: Continue, tmp_path: Path) -
         bench, {**commits_of(old), committed(bench.backup(upgrade=True)): look(bench.base)}, tmp_path / "reader"
     )
     assert file_versions(old.store) == set()
-    assert bench.open().collect_garbage().deleted == ()
+    assert bench.open().garbage_collect().deleted == ()
 
 
 @pytest.mark.parametrize("kind", [PLAIN, FILES_ENCRYPTED], ids=named)
@@ -352,7 +352,7 @@ def test_nothing_new_refers_to_what_1_0_stored(old: OldRepository, client_of: Co
     copies = {"/secret/new copy": LAST["/gone"], "/new copy": LAST["/gone"], "/twin of it": LAST["/gone"]}
     bench, client = watched(client_of(old, {**LAST, **copies}))
     bench.backup(upgrade=True)
-    found = {str(entry.path): entry.object for entry in bench.open().files()}
+    found = {str(entry.path): entry.object for entry in bench.open().list_files()}
     new = [found[path] for path in copies]
     assert all(ref is not None and ref.format == 2 for ref in new)
     assert len(sent_files(client)) == len({ref.ref for ref in new if ref}) == (2 if old.kind.hidden else 1)
@@ -375,11 +375,11 @@ def test_reprocessing_stores_anew_what_asks_for_more(client_of: Continue, tmp_pa
     bench, client = watched(bench)
     result = bench.backup(reprocess=True, upgrade=at_once)
     wanted = {path for path, file in LAST.items() if path.startswith(("/secret", "/folder")) and file.content}
-    found = {entry.path: entry.object for entry in bench.open().files() if entry.object}
+    found = {entry.path: entry.object for entry in bench.open().list_files() if entry.object}
     assert {path for path, ref in found.items() if ref.format == 2} == set(facts({p: LAST[p] for p in wanted}))
     assert all(ref.asked == ref.applied == (Word.ENCRYPT,) for ref in found.values() if ref.format == 2)
     assert result.uploaded_files == len(sent_files(client)) == len(wanted)
-    ours = {str(version.version_id): look(bench.base) for version in bench.open().versions()[3:]}
+    ours = {str(version.version_id): look(bench.base) for version in bench.open().list_versions()[3:]}
     check_commits(bench, {**commits_of(old), **ours}, tmp_path / "reader")
     assert bench.backup(reprocess=True).version_id is None
 
@@ -389,7 +389,7 @@ def test_a_stricter_pipeline_stores_only_what_changes(client_of: Continue) -> No
     old = old_repository(BOTH_ENCRYPTED)
     bench = client_of(old, NEXT, file_pipeline=[["*", ["hash_names", "compress", "encrypt"]]])
     assert bench.backup(upgrade=True).uploaded_files == 3
-    found = {entry.path: entry.object for entry in bench.open().files() if entry.object}
+    found = {entry.path: entry.object for entry in bench.open().list_files() if entry.object}
     assert {path for path, ref in found.items() if ref.format == 2} == {"/a.txt", "/new", "/secret/new"}
     assert all(ref.key.startswith("files/%h/") for ref in found.values() if ref.format == 2)
 
@@ -400,13 +400,13 @@ def test_files_that_are_kept_keep_their_entry_of_format_1(client_of: Continue, t
     bench = client_of(old_repository(BOTH_ENCRYPTED), {p: f for p, f in LAST.items() if p not in kept})
     bench = evolve(bench, config=evolve(bench.config, skip_delete=["/gone"]))
     (bench.base / "secret/plan").symlink_to("nowhere")
-    before = {entry.path: entry for entry in bench.open().files()}
+    before = {entry.path: entry for entry in bench.open().list_files()}
     for upgrade in (True, False):
         write(bench.base, {"new": f"so that there is something to commit: {upgrade}".encode()})
         result = bench.backup(upgrade=upgrade)
         assert result.version_id is not None
         assert [(p.path, p.kind) for p in result.problems] == [("/secret/plan", ProblemKind.UNREADABLE)]
-        found = {entry.path: entry for entry in bench.open().files()}
+        found = {entry.path: entry for entry in bench.open().list_files()}
         assert {path for path, entry in before.items() if found[path] == entry} == kept
     back = download(bench, "latest", tmp_path / "out")
     assert {path: back[path] for path in (b"gone", b"secret/plan")}.items() <= restored(LAST).items()
@@ -420,7 +420,7 @@ def test_a_commit_that_keeps_everything_leaves_the_repository_as_it_is(client_of
     assert bench.backup(upgrade=True, allow_empty=True).version_id is None
     assert unchanged()
     with pytest.raises(UpgradeNeeded):
-        bench.open().collect_garbage()
+        bench.open().garbage_collect()
     put_on_disk(bench.base, NEXT)
     with pytest.raises(UpgradeNeeded):
         bench.backup()
@@ -470,7 +470,7 @@ def test_the_orphans_of_a_crashed_run_are_removed_and_only_those(old: OldReposit
     assert missing(before, old.store) == set()
     assert file_versions(old.store).isdisjoint(orphans)
     assert any("interrupted transaction" in event.text for event in bench.events if isinstance(event, Notice))
-    assert bench.open().collect_garbage().deleted == (stray,)
+    assert bench.open().garbage_collect().deleted == (stray,)
 
 
 def test_a_crash_after_the_commit_leaves_no_orphans(client_of: Continue) -> None:
@@ -518,8 +518,8 @@ def test_a_client_that_may_not_delete_lists_the_orphans(client_of: Continue, kin
     bench.backup(upgrade=True)
     assert missing(before, old.store) == set()
     cleaner = client_of(old)
-    assert set(cleaner.open().clean_garbage_list().deleted) == {listed, *orphans}
-    assert cleaner.open().clean_garbage_list().deleted == ()
+    assert set(cleaner.open().clean_gc_log().deleted) == {listed, *orphans}
+    assert cleaner.open().clean_gc_log().deleted == ()
 
 
 def test_a_write_only_client_goes_on_without_reading_files(client_of: Continue) -> None:
@@ -554,12 +554,12 @@ def test_a_collection_deletes_exactly_what_no_commit_refers_to(
     commits = commits_of(old)
     if first == "backup":
         commits[committed(bench.backup(upgrade=True))] = look(bench.base)
-    deleted = bench.open().collect_garbage(upgrade=first != "backup").deleted
+    deleted = bench.open().garbage_collect(upgrade=first != "backup").deleted
     assert set(deleted) <= strays
     assert file_versions(old.store).isdisjoint(strays)
     assert missing(before, old.store) == {ref for ref in strays if ref in before}
     check_commits(bench, commits, tmp_path / "reader")
-    assert bench.open().collect_garbage().deleted == (), "permission was needed once"
+    assert bench.open().garbage_collect().deleted == (), "permission was needed once"
 
 
 def test_the_garbage_list_of_1_0_is_cleaned(old: OldRepository, bench: Bench) -> None:
@@ -572,10 +572,10 @@ def test_the_garbage_list_of_1_0_is_cleaned(old: OldRepository, bench: Bench) ->
     old.writer.list_garbage([rows[0], [rows[1], rows[2]], rows[3], [strays[1].key, strays[1].version_id]])  # type: ignore[list-item]
     before = contents(old.store)
     with bench.open() as repository:
-        deleted = set(repository.clean_garbage_list(upgrade=True).deleted)
+        deleted = set(repository.clean_gc_log(upgrade=True).deleted)
         assert {strays[0], strays[1]} <= deleted <= {strays[0], strays[1], gone}
         assert missing(before, old.store) == {strays[0], strays[1]}
-        assert repository.clean_garbage_list().deleted == ()
+        assert repository.clean_gc_log().deleted == ()
 
 
 def test_a_collection_deletes_nothing_where_an_old_diff_is_damaged(client_of: Continue) -> None:
@@ -585,13 +585,13 @@ def test_a_collection_deletes_nothing_where_an_old_diff_is_damaged(client_of: Co
     bench = client_of(old)
     bench.backup(upgrade=True)
     store.rotten = old.commits[0].version_id
-    for collect in (Repository.collect_garbage, Repository.clean_garbage_list):
+    for collect in (Repository.garbage_collect, Repository.clean_gc_log):
         old.writer.list_garbage([[stray.key, stray.version_id]])
         with bench.open() as repository, pytest.raises(DamagedObject, match=store.rotten):
             collect(repository)
         assert stray in file_versions(store)
     store.rotten = ""
-    assert bench.open().collect_garbage().deleted == (stray,), "nothing stands in the way once it can be read"
+    assert bench.open().garbage_collect().deleted == (stray,), "nothing stands in the way once it can be read"
 
 
 # --- crashes -------------------------------------------------------------------------------------------------------
@@ -606,11 +606,11 @@ def check_after_a_crash(machine: Machine, before: Contents) -> None:
     unchanged = nothing_written(old.store)
     with machine.opened(old.store) as repository:
         assert repository.backup().version_id is None
-        versions = repository.versions()
+        versions = repository.list_versions()
         assert [v.version_id for v in versions[:3]] == [commit.version_id for commit in old.commits]
         assert len(versions) == 4, "one commit, whether the first run or the second published it"
-        assert {entry.path: (entry.sha256, entry.mtime_ns) for entry in repository.files()} == facts(NEXT)
-        changes = [change for version in versions for change in repository.changes(version.version_id)]
+        assert {entry.path: (entry.sha256, entry.mtime_ns) for entry in repository.list_files()} == facts(NEXT)
+        changes = [change for version in versions for change in repository.list_changes(version.version_id)]
         assert repository.download(versions[0].version_id, machine.folder / "out").problems == ()
     assert unchanged()
     assert look(machine.folder / "out") == restored(FIRST)
@@ -677,7 +677,7 @@ def test_everything_on_a_real_server(make_bench: MakeBench, seaweed: S3Server, k
     assert missing(before, old.store) == set()
     assert file_versions(old.store).isdisjoint(orphans)
     stray = old.leave("files/stray")
-    assert bench.open().collect_garbage().deleted == (stray,)
+    assert bench.open().garbage_collect().deleted == (stray,)
     check_commits(bench, {**commits_of(old), committed(result): look(bench.base)}, tmp_path / "after")
     assert bench.backup().version_id is None
     raw.close()

@@ -39,7 +39,7 @@ def refs(*keys: str) -> tuple[VersionRef, ...]:
 def test_a_full_collection_goes_on_over_a_damaged_list_and_begins_a_new_one(bench: Bench, store: MemoryStore) -> None:
     store.put("garbage_objects", b"none")
     store.put("files/a", b"orphan")
-    assert len(bench.open().collect_garbage().deleted) == 1
+    assert len(bench.open().garbage_collect().deleted) == 1
     assert listed(store) == ()
     assert format2.decode_claim(store.get("gc_log").body, "gc_log").state is ClaimState.IDLE
 
@@ -54,14 +54,14 @@ def test_a_client_that_may_not_delete_appends_to_a_new_list_in_place_of_a_damage
 def test_a_damaged_list_comes_with_a_hint(bench: Bench, store: MemoryStore) -> None:
     store.put("garbage_objects", b"none")
     with pytest.raises(RRBackupError) as error:
-        bench.open().clean_garbage_list()
+        bench.open().clean_gc_log()
     assert "garbage_collect" in error.value.hint
 
 
 def test_entries_that_are_no_files_leave_the_list_without_a_fence(bench: Bench, store: MemoryStore) -> None:
     store.put("garbage_objects", format2.encode_garbage(refs("salt_file", "files/../salt_file")))
     for _ in range(3):
-        assert bench.open().clean_garbage_list().deleted == ()
+        assert bench.open().clean_gc_log().deleted == ()
     assert listed(store) == ()
     assert len(list(store.list_versions("manifest_diffs"))) == 1
 
@@ -69,7 +69,7 @@ def test_entries_that_are_no_files_leave_the_list_without_a_fence(bench: Bench, 
 def test_a_long_list_of_keys_that_are_not_there_costs_few_requests(bench: Bench, store: MemoryStore) -> None:
     store.put("garbage_objects", format2.encode_garbage(refs(*(f"files/{number}" for number in range(5_000)))))
     store.reset_calls()
-    bench.open().clean_garbage_list()
+    bench.open().clean_gc_log()
     assert len(store.calls) < 30
 
 
@@ -93,7 +93,7 @@ def test_appending_looks_through_a_long_list_once(store: MemoryStore, monkeypatc
 def test_a_key_that_no_file_could_have_does_not_stop_a_collection(bench: Bench, store: MemoryStore) -> None:
     store._world.put("files/../x", b"stray", ALWAYS, {})
     store.put("files/a", b"orphan")
-    assert [ref.key for ref in bench.open().collect_garbage().deleted] == ["files/a"]
+    assert [ref.key for ref in bench.open().garbage_collect().deleted] == ["files/a"]
 
 
 def test_a_write_only_client_that_makes_keys_for_a_repository_of_1_0_reads_no_file(make_bench: MakeBench) -> None:

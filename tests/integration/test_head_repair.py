@@ -147,7 +147,7 @@ def assert_goes_on(machine: Machine, head: VersionId, *, above: int) -> None:
     assert (state.head, [unsound.version_id for unsound in state.unsound], state.sound) == (head, bad, False)
     assert [version.version_id for version in state.commits] == ids(machine)[above:][::-1]
     assert_readable_by_id(machine, head, bad)
-    for attempt in (machine.open().backup, machine.open().collect_garbage, machine.open().clean_garbage_list):
+    for attempt in (machine.open().backup, machine.open().garbage_collect, machine.open().clean_gc_log):
         with pytest.raises((rrbackup.RepositoryError, rrbackup.ObjectMissing, rrbackup.StoreWentBack)) as caught:
             attempt()
         assert "repair" in caught.value.hint
@@ -158,20 +158,20 @@ def assert_goes_on(machine: Machine, head: VersionId, *, above: int) -> None:
 
 def assert_readable_by_id(machine: Machine, head: VersionId, bad: list[VersionId]) -> None:
     heard: list[Event] = []
-    names = {entry.path for entry in machine.open().files(head, heard.append)}
+    names = {entry.path for entry in machine.open().list_files(head, heard.append)}
     assert names == {"/a", "/b"}
     assert [event for event in heard if isinstance(event, Notice)] != []
-    assert machine.open().changes(head).version.version_id == head
+    assert machine.open().list_changes(head).version.version_id == head
     assert machine.open().download(head, machine.folder / f"by id {head}").complete
     for relative in ("latest", "latest~1"):
         with pytest.raises((rrbackup.RepositoryError, rrbackup.StoreError, rrbackup.StoreWentBack)) as caught:
-            machine.open().files(relative)
+            machine.open().list_files(relative)
         assert not isinstance(caught.value, rrbackup.NoSuchVersion)
         assert f"repair --head {head}" in caught.value.hint
         assert all(version_id in caught.value.message + caught.value.hint for version_id in bad[:3])
     for version_id in bad:
         with pytest.raises(rrbackup.RRBackupError) as caught:
-            machine.open().files(version_id)
+            machine.open().list_files(version_id)
         assert f"repair --head {head}" in caught.value.hint
 
 
@@ -184,7 +184,7 @@ def assert_repaired(machine: Machine, head: VersionId, bad: list[VersionId]) -> 
     assert (again.version_id, again.set_aside) == (None, ())
     assert machine.open().repair_head(repaired.version_id).version_id is None
     assert machine.open().backup().counts.new == 1
-    machine.open().collect_garbage()
+    machine.open().garbage_collect()
     assert machine.restored() == {**SECOND_TREE, b"c": b"new"}
     assert machine.restored("latest~1") == SECOND_TREE
     assert machine.restored("latest~2") == FIRST_TREE
@@ -239,7 +239,7 @@ def test_an_unencrypted_history_in_place_of_an_encrypted_one_is_unsound_even_for
     newcomer = secret.elsewhere().holds(a=b"1", b=b"changed", c=b"new")
     forged = ids(secret)[0]
     with pytest.raises(rrbackup.DamagedChain, match="not encrypted"):
-        newcomer.open().versions()
+        newcomer.open().list_versions()
     with pytest.raises(rrbackup.DamagedChain, match="not sound"):
         newcomer.open().repair_head(forged)
     assert_goes_on(newcomer, head, above=1)
@@ -295,7 +295,7 @@ def test_a_head_whose_bytes_changed_costs_that_commit_only(owner: Machine) -> No
     owner.open().repair_head(first)
     assert owner.restored() == FIRST_TREE
     assert owner.open().backup().version_id is not None
-    owner.open().collect_garbage()
+    owner.open().garbage_collect()
     assert owner.restored() == {**SECOND_TREE, b"c": b"new"}
 
 
@@ -310,7 +310,11 @@ def test_where_nothing_is_sound_the_error_stays_what_it_was(owner: Machine) -> N
     damage(owner.store, ids(owner)[-1])
     state = owner.open().manifest_state()
     assert (state.head, len(state.unsound), state.commits) == (None, 2, ())
-    for attempt in (owner.open().versions, owner.open().files, lambda: owner.open().files(ids(owner)[0])):
+    for attempt in (
+        owner.open().list_versions,
+        owner.open().list_files,
+        lambda: owner.open().list_files(ids(owner)[0]),
+    ):
         with pytest.raises(rrbackup.RepositoryError, match=ids(owner)[-1]):
             attempt()
 
@@ -322,12 +326,12 @@ def test_a_newer_format_may_be_genuine_and_the_hint_names_both(owner: Machine) -
     head = ids(owner)[0]
     newer = owner.store.put(MANIFEST, raw_objects.framed(NEWER_HEADER, b"{}")).version_id
     reads: tuple[Callable[[], object], ...] = (
-        owner.open().versions,
-        owner.open().files,
-        lambda: owner.open().files(newer),
+        owner.open().list_versions,
+        owner.open().list_files,
+        lambda: owner.open().list_files(newer),
         owner.open().backup,
         owner.open().plan_backup,
-        owner.open().collect_garbage,
+        owner.open().garbage_collect,
     )
     for read in reads:
         with pytest.raises(rrbackup.UnsupportedFormat) as caught:
@@ -342,7 +346,7 @@ def test_a_newer_format_may_be_genuine_and_the_hint_names_both(owner: Machine) -
 def test_where_everything_is_of_a_newer_format_nothing_else_is_said(owner: Machine) -> None:
     for version_id in ids(owner):
         damage(owner.store, version_id, raw_objects.framed(NEWER_HEADER, b"{}"))
-    for read in (owner.open().versions, lambda: owner.open().files(ids(owner)[0])):
+    for read in (owner.open().list_versions, lambda: owner.open().list_files(ids(owner)[0])):
         with pytest.raises(rrbackup.UnsupportedFormat):
             read()
     assert owner.open().manifest_state().head is None
@@ -426,7 +430,7 @@ def test_a_client_that_saw_what_was_left_out_is_told_so(owner: Machine) -> None:
     newest = other.open().backup().version_id
     assert newest is not None
     owner.open().repair_head(ids(owner)[1])
-    for ask in (other.open().versions, other.open().manifest_state, other.open().backup):
+    for ask in (other.open().list_versions, other.open().manifest_state, other.open().backup):
         with pytest.raises(rrbackup.StoreWentBack):
             ask()
     (other.folder / "manifest").unlink()
@@ -437,7 +441,7 @@ def test_files_of_what_was_left_out_survive_a_collection_as_long_as_it_can_be_re
     first = ids(owner)[1]
     files = {version.ref for version in owner.store.list_versions("files/")}
     owner.open().repair_head(first)
-    owner.open().collect_garbage()
+    owner.open().garbage_collect()
     assert files <= {version.ref for version in owner.store.list_versions("files/")}
 
 
@@ -500,7 +504,7 @@ def test_a_transaction_under_way_while_somebody_goes_back_publishes_nothing(plai
     assert plain.restored() == FIRST_TREE
     (plain.folder / "manifest").unlink()
     assert plain.open().backup().version_id is not None
-    plain.open().collect_garbage()
+    plain.open().garbage_collect()
     assert plain.restored() == {**SECOND_TREE, b"c": b"new"}
 
 
@@ -552,8 +556,8 @@ def test_a_sound_head_costs_no_request_more(owner: Machine) -> None:
         return [call.method for call in client.calls if call.key == MANIFEST]
 
     head = ids(owner)[0]
-    assert calls(lambda repository: repository.versions()) == ["get"] * 2
-    assert calls(lambda repository: repository.files(head)) == ["get"] * 2
+    assert calls(lambda repository: repository.list_versions()) == ["get"] * 2
+    assert calls(lambda repository: repository.list_files(head)) == ["get"] * 2
 
 
 # --- collections after an attack --------------------------------------------------------------------------------------
@@ -574,11 +578,11 @@ def test_what_is_unreadable_and_not_set_aside_stops_a_collection(plain: Machine)
     plain.store.put(MANIFEST, next_one)
     assert list(lists_of_unreadable(plain)) == [noise]
     with pytest.raises(rrbackup.DamagedObject, match=noise) as caught:
-        plain.open().collect_garbage()
+        plain.open().garbage_collect()
     assert "repair" in caught.value.hint
     assert [stray.version_id for stray in plain.open().manifest_state().strays] == [noise]
     assert plain.open().repair_head(ids(plain)[0]).set_aside == (noise,)
-    plain.open().collect_garbage()
+    plain.open().garbage_collect()
 
 
 def test_only_lists_in_the_sound_chain_count(plain: Machine) -> None:
@@ -596,4 +600,4 @@ def test_only_lists_in_the_sound_chain_count(plain: Machine) -> None:
     link = client_of(plain).control.survey(None).links[0]
     plain.store.put(MANIFEST, a_diff(link.as_parent, link.diff.sequence + 1, link.diff.repository))
     with pytest.raises(rrbackup.DamagedObject):
-        plain.elsewhere().holds().open().collect_garbage()
+        plain.elsewhere().holds().open().garbage_collect()

@@ -46,10 +46,10 @@ def test_every_kind_of_store_is_gone_back_on(
     for hostile in HOSTILE_IDS:
         store.put(MANIFEST, on(ParentRef(VersionId(hostile), "0" * 64), repository))
         with pytest.raises(rrbackup.RRBackupError) as caught:
-            bench.open().versions()
+            bench.open().list_versions()
         assert amiss(caught.value)
         assert "repair" in caught.value.hint
-        assert len(bench.open().files(head)) == 1
+        assert len(bench.open().list_files(head)) == 1
     world.mark_deleted(MANIFEST)
     state = bench.open().manifest_state()
     assert (state.head, len(state.unsound), state.marker is not None) == (head, len(HOSTILE_IDS), True)
@@ -59,7 +59,7 @@ def test_every_kind_of_store_is_gone_back_on(
     assert {*before} <= {version.ref for version in store.list_versions("")}
     write(bench.base, {"b": b"2"})
     assert bench.backup().counts.new == 1
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
     bench.open().download("latest", tmp_path / "out")
     assert look(tmp_path / "out") == look(bench.base)
 
@@ -80,21 +80,21 @@ def test_a_continued_repository_of_rrbackup_1_is_gone_back_on(make_bench: Callab
     assert bench.open().manifest_state().head == head
     bench.open().repair_head(head)
     newcomer = bench.other_client(tmp_path / "new")
-    assert len(newcomer.open().versions()) == len(old.commits) + 1
-    assert newcomer.open().files()[0] == bench.open().files(head)[0]
+    assert len(newcomer.open().list_versions()) == len(old.commits) + 1
+    assert newcomer.open().list_files()[0] == bench.open().list_files(head)[0]
     write(bench.base, {"more": b"more"})
     assert bench.backup().counts.new == 1
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
 
 
 def test_nothing_of_this_version_is_written_into_a_repository_of_rrbackup_1(make_bench: Callable[..., Bench]) -> None:
     old = old_repository(OLD_PLAIN)
     bench = client_to_go_on(make_bench, old)
-    head = bench.open().versions()[-1].version_id
+    head = bench.open().list_versions()[-1].version_id
     old.store.put(MANIFEST, FORGED_OLD)
     before = [version.ref for version in old.store.list_versions("")]
     assert bench.open().manifest_state().head == head
-    assert len(bench.open().files(head)) > 0
+    assert len(bench.open().list_files(head)) > 0
     with pytest.raises(rrbackup.UpgradeNeeded) as caught:
         bench.open().repair_head(head)
     assert "by hand" in caught.value.hint
@@ -115,10 +115,10 @@ def test_what_only_claims_to_be_encrypted_is_no_sign_of_an_earlier_encrypted_his
     header = {**split(store.get(file.key).body)[0], "kind": "diff", "key": MANIFEST}
     store.put(MANIFEST, framed(header, bytes(80)))
     bench.open().repair_head(head)
-    assert [version.version_id for version in bench.open().versions()] == [head]
+    assert [version.version_id for version in bench.open().list_versions()] == [head]
     write(bench.base, {"b": b"2"})
     assert bench.backup().counts.new == 1
-    bench.open().collect_garbage()
+    bench.open().garbage_collect()
 
 
 # --- on the command line -------------------------------------------------------------------------------------------

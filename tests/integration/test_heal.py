@@ -53,9 +53,9 @@ def test_what_is_missing_is_stored_again_once_for_all_that_share_it(
     lose(memory, "files/a")
     result = bench.open().heal()
     assert (result.healed, result.unhealed, result.complete) == (("/a", "/copy of a"), (), True)
-    assert result.version_id == bench.open().versions()[-1].version_id
-    assert [change.entry.path for change in bench.open().changes()] == ["/a", "/copy of a"]
-    assert len({entry.object for entry in bench.open().files() if entry.size == 5 and entry.path != "/d/c"}) == 1
+    assert result.version_id == bench.open().list_versions()[-1].version_id
+    assert [change.entry.path for change in bench.open().list_changes()] == ["/a", "/copy of a"]
+    assert len({entry.object for entry in bench.open().list_files() if entry.size == 5 and entry.path != "/d/c"}) == 1
     assert len(list(memory.list_versions("files/"))) == 3
     assert bench.open().verify("latest", read_data=True).sound
     assert_restored(bench, tmp_path / "out")
@@ -95,7 +95,7 @@ def test_what_the_disk_has_no_more_is_named(bench: Bench, memory: MemoryStore) -
     }
     assert not result.complete
     assert {event.path for event in events if isinstance(event, FileDone)} == {"/copy of a", "/d/c"}
-    assert {entry.path for entry in bench.open().files()} == {"/copy of a", *(f"/{name}" for name in TREE)}
+    assert {entry.path for entry in bench.open().list_files()} == {"/copy of a", *(f"/{name}" for name in TREE)}
 
 
 def test_a_file_that_is_ignored_by_now_is_healed_all_the_same(bench: Bench, memory: MemoryStore) -> None:
@@ -143,7 +143,7 @@ def test_the_pipeline_of_today_is_applied(
     lose(memory, "files/b")
     encrypting = make_bench(memory, crypto=CRYPTO, file_pipeline=[("*", ["hash_names", "encrypt"])])
     assert encrypting.open().heal().healed == ("/b",)
-    (entry,) = [entry for entry in encrypting.open().files() if entry.path == "/b"]
+    (entry,) = [entry for entry in encrypting.open().list_files() if entry.path == "/b"]
     assert entry.object is not None
     assert entry.object.applied == (Word.HASH_NAMES, Word.ENCRYPT)
     assert_restored(encrypting, tmp_path / "out")
@@ -204,7 +204,7 @@ def test_it_may_be_cut_off_at_any_request(kind: FaultKind, make_bench: MakeBench
             bench.open().heal()
             assert bench.open().verify("latest", read_data=True).sound
             assert found(bench.open().verify()).keys() == {"files/b"}
-            assert bench.open().collect_garbage().deleted == ()
+            assert bench.open().garbage_collect().deleted == ()
         else:
             return
     raise AssertionError("it never came to its end")

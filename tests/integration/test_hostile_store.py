@@ -153,13 +153,13 @@ def test_a_forged_beginning_is_believed_by_nobody_who_remembers(bench: Bench, me
     before = list(memory.list_versions(""))
     repository = bench.open()
     actions: tuple[Callable[[], object], ...] = (
-        repository.versions,
-        repository.files,
-        repository.changes,
+        repository.list_versions,
+        repository.list_files,
+        repository.list_changes,
         repository.backup,
         repository.plan_backup,
-        repository.collect_garbage,
-        repository.clean_garbage_list,
+        repository.garbage_collect,
+        repository.clean_gc_log,
     )
     for action in actions:
         with pytest.raises((StoreWentBack, DamagedChain)):
@@ -173,7 +173,7 @@ def test_a_forged_beginning_is_not_believed_by_a_newcomer_who_encrypts(
     memory.put("manifest_diffs", forged_diff(None, 1, "forged"))
     newcomer = encrypted.other_client(tmp_path / "new")
     before = list(memory.list_versions("files/"))
-    for action in (newcomer.open().versions, newcomer.open().files, newcomer.open().backup):
+    for action in (newcomer.open().list_versions, newcomer.open().list_files, newcomer.open().backup):
         with pytest.raises(DamagedChain, match="is not encrypted"):
             action()
     with pytest.raises(DamagedChain, match="is not encrypted"):
@@ -189,7 +189,7 @@ def test_nobody_publishes_on_top_of_a_forged_diff(encrypted: Bench, memory: Memo
     before = list(memory.list_versions("manifest_diffs"))
     for client in (encrypted, encrypted.other_client(tmp_path / "new")):
         write(client.base, {"a": b"changed"})
-        for action in (client.open().backup, client.open().collect_garbage):
+        for action in (client.open().backup, client.open().garbage_collect):
             with pytest.raises(DamagedChain, match="is not encrypted"):
                 action()
     assert list(memory.list_versions("manifest_diffs")) == before
@@ -200,7 +200,7 @@ def test_an_old_diff_put_again_is_noticed_by_who_remembers(encrypted: Bench, mem
     write(encrypted.base, {"a": b"changed"})
     encrypted.backup()
     memory.put("manifest_diffs", first)
-    for action in (encrypted.open().versions, encrypted.open().files, encrypted.open().backup):
+    for action in (encrypted.open().list_versions, encrypted.open().list_files, encrypted.open().backup):
         with pytest.raises(StoreWentBack):
             action()
 
@@ -256,7 +256,7 @@ def test_nothing_secret_is_shared_with_what_only_claims_to_be_encrypted(
     newcomer = bench.other_client(tmp_path / "new")
     write(newcomer.base, {"copy": b"a secret"})
     newcomer.open(file_pipeline=[("*", ["encrypt"])]).backup()
-    entries = {entry.path: entry.object for entry in newcomer.open().files()}
+    entries = {entry.path: entry.object for entry in newcomer.open().list_files()}
     copy = entries[PathText("/copy")]
     assert copy is not None
     assert b"a secret" not in memory.get(copy.key, copy.version_id).body

@@ -107,4 +107,4 @@ def test_reading_many_diffs_is_given_up_at_once(bench: Bench, memory: MemoryStor
     with pytest.raises(KeyboardInterrupt):
         getattr(rrbackup.open_repository(other.config, store=store), verb)()
     store.release()
-    assert len(bench.open().versions()) == PREFETCH_FROM + 2
+    assert len(bench.open().list_versions()) == PREFETCH_FROM + 2

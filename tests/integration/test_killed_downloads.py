@@ -235,7 +235,7 @@ def test_a_backup_of_the_target_passes_over_what_is_unfinished_and_says_so(groun
     user.write_bytes(b"somebody's")
     with open_repository(load_config(ground.config)) as repository:
         problems = repository.backup().problems
-        paths = [entry.path for entry in repository.files("latest")]
+        paths = [entry.path for entry in repository.list_files("latest")]
     unfinished_paths = sorted(f"/{path}" for path in ground.unfinished if path.name != user.name)
     assert sorted(problem.path for problem in problems) == unfinished_paths
     assert {problem.detail for problem in problems} == {"passed over: rrbackup has not finished it"}

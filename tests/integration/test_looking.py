@@ -60,24 +60,24 @@ def test_a_time_stands_for_the_last_commit_not_later_wherever_a_version_is_taken
     repository = bench.open()
     for moment, version in (("12:00:00Z", first), ("13:59Z", second), ("15:30+01:30", third), ("23:00Z", third)):
         named = f"@2026-11-20 {moment}"
-        assert repository.files(named).version.version_id == version
-        assert repository.changes(named).version.version_id == version
+        assert repository.list_files(named).version.version_id == version
+        assert repository.list_changes(named).version.version_id == version
         assert repository.diff(named, version).before.version_id == version
         assert repository.download(named, tmp_path / version).version_id == version
     assert (tmp_path / second / "number").read_bytes() == b"1"
     with pytest.raises(NoSuchVersion, match="no commit is from 2026-11-20 11:59:59Z or before"):
-        repository.files("@2026-11-20 11:59:59Z")
+        repository.list_files("@2026-11-20 11:59:59Z")
     with pytest.raises(UsageError, match="is not a time"):
-        repository.files("@noon")
+        repository.list_files("@noon")
 
 
 def test_where_a_clock_ran_back_the_chain_says_which_commit_is_the_last(
     bench: Bench, at_hours: Callable[..., list[str]]
 ) -> None:
     _, late, back, _ = at_hours(0, 5, 1, 6)
-    assert bench.open().files("@2026-11-20T13:30Z").version.version_id == back
-    assert bench.open().files("@2026-11-20T17:30Z").version.version_id == back
-    assert bench.open().files(late).version.version_id == late
+    assert bench.open().list_files("@2026-11-20T13:30Z").version.version_id == back
+    assert bench.open().list_files("@2026-11-20T17:30Z").version.version_id == back
+    assert bench.open().list_files(late).version.version_id == late
 
 
 def test_a_time_does_not_guess_what_a_damaged_newest_commit_was(
@@ -86,12 +86,12 @@ def test_a_time_does_not_guess_what_a_damaged_newest_commit_was(
     _, second, _, newest = at_hours(0, 1, 2, 3)
     garble(memory, MANIFEST, newest, b"garbage")
     newcomer = fresh(bench, tmp_path / "new").open()
-    assert newcomer.files("@2026-11-20 13:30Z").version.version_id == second
+    assert newcomer.list_files("@2026-11-20 13:30Z").version.version_id == second
     with pytest.raises((DamagedObject, DamagedChain)) as caught:
-        newcomer.files("@2026-11-20 14:30Z")
+        newcomer.list_files("@2026-11-20 14:30Z")
     assert newest in caught.value.hint
     with pytest.raises(NoSuchVersion):
-        newcomer.files("@2026-11-20 11:00Z")
+        newcomer.list_files("@2026-11-20 11:00Z")
 
 
 # --- looking -----------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_what_is_explained_as_ignored_is_what_a_backup_leaves_out(moved: Bench) 
     repository = moved.open(ignore_files=["/old", "*.txt"])
     planned = [planned.change for planned in repository.plan_backup(allow_empty=True).planned]
     gone = {change.entry.path for change in planned if change.status is Status.DELETED}
-    explained = {e.path for e in repository.files() if repository.explain(e.path).ignored is not None}
+    explained = {e.path for e in repository.list_files() if repository.explain(e.path).ignored is not None}
     assert explained == gone == {"/notes/todo.txt", "/old/empty", "/old/photo.jpg"}
 
 
@@ -220,7 +220,7 @@ def test_the_whole_history_is_read_once_and_two_commits_together(bench: Bench, m
     back_up(bench, range(8))
     counted = {}
     asking: dict[str, Callable[[Repository], object]] = {
-        "files": lambda repository: repository.files("latest~7"),
+        "files": lambda repository: repository.list_files("latest~7"),
         "diff": lambda repository: repository.diff("latest~7", "latest"),
         "find": lambda repository: repository.find("*"),
         "stats": lambda repository: repository.stats(),

@@ -52,7 +52,7 @@ class Broken:
 
 
 def paths(repository: Repository, version: str = "latest") -> set[str]:
-    return {entry.path for entry in repository.files(version)}
+    return {entry.path for entry in repository.list_files(version)}
 
 
 @pytest.fixture(params=["lost", "garbled"])
@@ -72,7 +72,7 @@ def test_commits_above_a_checkpoint_outlive_a_diff_below_it(broken: Broken, tmp_
         for number in range(3, 8):
             version = broken.commits[number]
             assert paths(repository, version) == broken.seen[number]
-            assert f"/f{number}" in {change.entry.path for change in repository.changes(version)}
+            assert f"/f{number}" in {change.entry.path for change in repository.list_changes(version)}
             target = tmp_path / f"{bench.config.local_manifest_file.replace('/', '')}{number}"
             assert repository.download(version, target).problems == ()
         assert paths(repository, "latest~2") == broken.seen[5]
@@ -85,7 +85,7 @@ def test_a_beginning_of_a_version_id_is_looked_for_above_the_break(broken: Broke
         commits += back_up(broken.bench, range(len(commits) + 3, len(commits) + 4))
     for version in commits:
         if begins_one(commits, version[:-1]):
-            assert repository.files(version[:-1]).version.version_id == version
+            assert repository.list_files(version[:-1]).version.version_id == version
             assert paths(repository, version[:-1]) == paths(repository, version)
 
 
@@ -99,7 +99,7 @@ BREAKS = (ObjectMissing, DamagedObject, DamagedChain)
 def test_commits_below_the_checkpoint_say_what_is_missing(broken: Broken) -> None:
     for version in (broken.commits[2], "latest~5"):
         with pytest.raises((*BREAKS, NoSuchVersion)) as caught:
-            broken.bench.open().files(version)
+            broken.bench.open().list_files(version)
         assert broken.commits[2] in caught.value.message
 
 
@@ -122,10 +122,10 @@ def test_who_remembers_a_head_below_the_break_is_told_what_to_do(broken: Broken,
     seen = evolve(head.head, sequence=1, version_id=VersionId(broken.commits[0]))
     path.write_bytes(b"".join(encode_local(evolve(head, head=seen))))
     with pytest.raises(BREAKS, match="nobody can tell") as caught:
-        old.open().files()
+        old.open().list_files()
     assert str(path) in caught.value.hint
     with pytest.raises(BREAKS, match="nobody can tell"):
-        old.open().versions()
+        old.open().list_versions()
     state = old.open().manifest_state()
     assert (state.head, state.lost is not None) == (broken.commits[7], True)
     path.unlink()
@@ -135,7 +135,7 @@ def test_who_remembers_a_head_below_the_break_is_told_what_to_do(broken: Broken,
 def test_what_is_lost_is_told_and_what_is_whole_is_listed(broken: Broken, tmp_path: Path) -> None:
     for bench in (broken.bench, fresh(broken.bench, tmp_path / "new")):
         heard: list[Event] = []
-        listed = bench.open().versions(heard.append)
+        listed = bench.open().list_versions(heard.append)
         assert [version.version_id for version in listed] == broken.commits[3:]
         assert f"from number 4 ({broken.commits[3]}) on are whole" in notices(heard)
         state = bench.open().manifest_state()
@@ -145,14 +145,14 @@ def test_what_is_lost_is_told_and_what_is_whole_is_listed(broken: Broken, tmp_pa
         assert (state.lost.before, state.lost.first_whole) == (4, broken.commits[3])
         assert broken.commits[2] in state.lost.reason
         with pytest.raises((*BREAKS, NoSuchVersion)) as caught:
-            bench.open().files("latest~6")
+            bench.open().list_files("latest~6")
         assert f"from number 4 ({broken.commits[3]}) on are whole" in caught.value.hint
         assert "repair --head" not in caught.value.hint
 
 
 def test_a_commit_below_the_break_that_needs_nothing_lost_is_read_by_its_id(broken: Broken) -> None:
     heard: list[Event] = []
-    found = broken.bench.open().files(broken.commits[0], heard.append)
+    found = broken.bench.open().list_files(broken.commits[0], heard.append)
     assert {entry.path for entry in found} == broken.seen[0]
     assert f"nothing ties {broken.commits[0]} to the newest commit" in notices(heard)
 
@@ -199,7 +199,7 @@ def test_a_forged_break_with_a_checkpoint_of_its_own_is_noticed_by_who_remembers
     diff = evolve(link.diff, sequence=9, parent=parent, changes=(), checkpoint=ref)
     forged = memory.put(MANIFEST, encode_diff(diff)).version_id
     write(bench.base, {"more": b"1"})
-    for read in (bench.open().files, bench.open().versions, bench.open().backup):
+    for read in (bench.open().list_files, bench.open().list_versions, bench.open().backup):
         with pytest.raises((*BREAKS, StoreWentBack)):
             read()
     state = bench.open().manifest_state()
@@ -216,14 +216,14 @@ def test_who_has_keys_reads_above_a_break_of_plain_diffs_but_not_of_ones_in_plac
     commits = back_up(bench, range(5))
     lose(memory, MANIFEST, commits[1])
     newcomer = fresh(bench, tmp_path / "new")
-    assert len(newcomer.open().files()) == 6
+    assert len(newcomer.open().list_files()) == 6
     head = memory.get(MANIFEST)
     encrypting = bench.open(meta_pipeline=["encrypt"])
     write(bench.base, {"more": b"1"})
     encrypting.backup()
     memory.put(MANIFEST, head.body)
     with pytest.raises(DamagedChain, match="not encrypted"):
-        newcomer.open().files()
+        newcomer.open().list_files()
 
 
 # --- what must never be deleted ------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_a_collection_above_a_break_deletes_nothing_that_a_lost_diff_refers_to(
     broken: Broken, memory: MemoryStore, tmp_path: Path
 ) -> None:
     orphan = VersionRef("files/f1", memory.put("files/f1", b"of nobody").version_id)
-    assert broken.bench.open().collect_garbage().deleted == (orphan,)
+    assert broken.bench.open().garbage_collect().deleted == (orphan,)
     assert broken.referenced <= {version.ref for version in memory.list_versions("files/")}
     assert kept(broken, tmp_path)
 
@@ -261,7 +261,7 @@ def test_a_collection_without_a_checkpoint_above_the_break_deletes_nothing(broke
         lose(memory, CHECKPOINT, ref.version_id)
     before = list(memory.list_versions("files/"))
     with pytest.raises(BREAKS):
-        broken.bench.open().collect_garbage()
+        broken.bench.open().garbage_collect()
     assert list(memory.list_versions("files/")) == before
 
 
@@ -271,9 +271,9 @@ def test_a_diff_below_a_checkpoint_that_cannot_be_read_stops_collections_until_a
     orphan = VersionRef("files/f1", memory.put("files/f1", b"of nobody").version_id)
     garble(memory, MANIFEST, broken.commits[0], b"noise")
     with pytest.raises(DamagedObject, match=broken.commits[0]):
-        broken.bench.open().collect_garbage()
+        broken.bench.open().garbage_collect()
     broken.bench.open().repair_head(broken.commits[7])
-    assert broken.bench.open().collect_garbage().deleted == (orphan,)
+    assert broken.bench.open().garbage_collect().deleted == (orphan,)
     assert broken.referenced <= {version.ref for version in memory.list_versions("files/")}
 
 

@@ -32,7 +32,7 @@ action, configuration, *target = sys.argv[1:]
 with rrbackup.open_repository(rrbackup.load_config(configuration)) as repository:
     result = repository.backup() if action == "backup" else repository.download("latest", *target)
     assert result.problems == ()
-    (entry,) = repository.files()
+    (entry,) = repository.list_files()
     print(entry.object.stored_size, *entry.object.applied)
 (peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")]
 print(int(peak) // 1024)

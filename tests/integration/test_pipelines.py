@@ -29,7 +29,7 @@ def memory() -> MemoryStore:
 
 
 def objects(bench: Bench) -> dict[str, ObjectRef]:
-    return {entry.path: entry.object for entry in bench.open().files() if entry.object is not None}
+    return {entry.path: entry.object for entry in bench.open().list_files() if entry.object is not None}
 
 
 def raw(memory: MemoryStore, ref: ObjectRef) -> bytes:
@@ -189,7 +189,7 @@ def test_compressed_metadata(make_bench: MakeBench, memory: MemoryStore) -> None
     write(bench.base, {f"file-{number}": b"%d" % number for number in range(50)})
     bench.backup()
     assert b'"pipeline":["compress"]' in memory.get("manifest_diffs").body[:100]
-    assert len(bench.open(meta_pipeline=()).files()) == 50, "a reader needs no configuration"
+    assert len(bench.open(meta_pipeline=()).list_files()) == 50, "a reader needs no configuration"
     bench.config.manifest_path().unlink()
     assert bench.backup().version_id is None
 
@@ -198,7 +198,7 @@ def test_listings_show_how_each_object_is_stored(make_bench: MakeBench, memory: 
     bench = make_bench(memory, file_pipeline=RULES)
     write(bench.base, {"both": b"abc" * 99, "plain": b"p"})
     bench.backup()
-    lines = [line for line in entry_lines(bench.open().files(), verbose=True) if "version" in line]
+    lines = [line for line in entry_lines(bench.open().list_files(), verbose=True) if "version" in line]
     assert [line.rpartition(", ")[2] for line in lines] == ["stored with hash_names and compress", "stored as it is"]
 
 
@@ -214,7 +214,7 @@ def test_a_client_without_encrypt_does_not_publish_onto_encrypted_commits(
     write(bench.base, {"a": b"2"})
     before = list(memory.list_versions(""))
     plain = bench.open(meta_pipeline=())
-    for action in (plain.backup, plain.collect_garbage):
+    for action in (plain.backup, plain.garbage_collect):
         with pytest.raises(ConfigError, match="has no encrypt, but the commits"):
             action()
     assert list(memory.list_versions("")) == before

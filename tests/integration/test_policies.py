@@ -86,9 +86,9 @@ def test_the_policies_to_read_and_to_write_together_are_enough_for_a_client_that
         assert keeper.backup().counts.new == len(SMALL)
         assert keeper.open().download("latest", world.out).problems == ()
         with pytest.raises(ModeError):
-            keeper.open().clean_garbage_list()
+            keeper.open().clean_gc_log()
         with pytest.raises(AccessDenied) as denied:  # nor would the rights let it
-            world.user.open().clean_garbage_list()
+            world.user.open().clean_gc_log()
     assert "s3:DeleteObjectVersion" in denied.value.hint
     assert look(world.out) == look(keeper.base)
 

@@ -120,7 +120,7 @@ def test_killed_at_a_random_upload(seaweed: S3Server, tmp_path: Path) -> None:
         assert result.problems == ()
         assert repository.download("latest", tmp_path / "out").problems == ()
         assert look(tmp_path / "out") == look(base)
-        referred = {entry.object.ref for entry in repository.files() if entry.object}
+        referred = {entry.object.ref for entry in repository.list_files() if entry.object}
     assert stored_versions(store, all_keys(base)) == referred, "no orphan is left"
     assert list(store.list_uploads("files/")) == []
 
@@ -145,7 +145,7 @@ def test_a_first_backup_killed_at_nine_tenths_sends_only_what_is_missing(
     assert len(sent) - len(uploads) <= 20, "and the rest does not grow with the number of files"
     assert repository.download("latest", tmp_path / "out").problems == ()
     assert look(tmp_path / "out") == look(base)
-    referred = {entry.object.ref for entry in repository.files() if entry.object}
+    referred = {entry.object.ref for entry in repository.list_files() if entry.object}
     assert stored_versions(S3Store(seaweed.options(bucket)), all_keys(base)) == referred, "no orphan is left"
 
 
@@ -163,6 +163,6 @@ def test_a_client_without_the_journal_needs_to_be_told(seaweed: S3Server, tmp_pa
     other = evolve(config, local_manifest_file=str(elsewhere / "manifest"), local_lock_file=str(elsewhere / "lock"))
     repository = open_repository(other)
     result = repository.backup(take_over=True)
-    referred = {entry.object.ref for entry in repository.files() if entry.object}
+    referred = {entry.object.ref for entry in repository.list_files() if entry.object}
     assert result.problems == ()
     assert stored_versions(S3Store(seaweed.options(bucket)), all_keys(base)) == referred

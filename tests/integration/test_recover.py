@@ -366,7 +366,7 @@ def test_a_single_object_opens(
     if "crypto" in settings:
         (tmp_path / "salt_file").write_bytes(store.get("salt_file").body)
     for path, content in (("/open/big", BIG + b"o"), ("/other/text", b"other" * 500)):
-        (ref,) = (entry.object for entry in bench.open().files() if entry.path == path and entry.object)
+        (ref,) = (entry.object for entry in bench.open().list_files() if entry.path == path and entry.object)
         (tmp_path / "object").write_bytes(store.get(ref.key).body)
         done = recover("open", "object", f"%41 ü{len(content)}")
         assert (done.returncode, done.stderr) == (0, "")
@@ -472,7 +472,7 @@ def sealed(make_bench: MakeBench, tmp_path: Path) -> Sealed:
     store = MemoryStore()
     bench = make_bench(store, **{**SEALED, "file_pipeline": [("*", ["encrypt"])]})
     back_up(bench, lambda base: write(base, {"a": b"one", "big": BIG, "c": b"three"}))
-    refs = {str(entry.path): entry.object.ref for entry in bench.open().files() if entry.object}
+    refs = {str(entry.path): entry.object.ref for entry in bench.open().list_files() if entry.object}
     return Sealed(store, fetch(store, tmp_path / "objects"), refs)
 
 

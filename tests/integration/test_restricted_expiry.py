@@ -122,8 +122,8 @@ def test_a_repository_lives_on_without_any_old_version_that_the_rules_let_go(
         expire(memory, "gc_log")
     newcomer = bench.other_client(tmp_path / "newcomer").open()
     assert newcomer.backup().version_id is None
-    assert len(newcomer.versions()) == 4
-    assert newcomer.collect_garbage().deleted == ()
+    assert len(newcomer.list_versions()) == 4
+    assert newcomer.garbage_collect().deleted == ()
     for number in range(4):
         assert newcomer.download(f"latest~{3 - number}", tmp_path / "out").problems == ()
         assert (tmp_path / "out" / "a").read_bytes() == b"%d" % number
@@ -148,8 +148,8 @@ def test_the_rights_to_write_only_are_enough_where_the_list_of_keys_has_expired(
     write(world.user.base, {"a": b"1 later", "d/b": b"2 later", "secret": b"3 later"})
     with world.judged():
         world.user.backup()
-    assert world.admin.open().clean_garbage_list().deleted != ()
-    assert world.admin.open().collect_garbage().deleted == ()
+    assert world.admin.open().clean_gc_log().deleted != ()
+    assert world.admin.open().garbage_collect().deleted == ()
 
 
 # --- the days ----------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Repo:
         return {version.ref for version in self.memory.list_versions(prefix)}
 
     def clean(self, **options: Any) -> set[VersionRef]:
-        return set(self.bench.open().clean_garbage_list(**options).deleted)
+        return set(self.bench.open().clean_gc_log(**options).deleted)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_list_that_cannot_be_read_is_named_and_nothing_is_deleted(body: bytes,
     damaged = VersionRef("garbage_objects", plain.store.get("garbage_objects").info.version_id)
     plain.store.delete_versions([damaged])
     assert plain.clean() == set()
-    assert len(plain.bench.open().collect_garbage().deleted) == 1
+    assert len(plain.bench.open().garbage_collect().deleted) == 1
 
 
 def test_a_diff_that_cannot_be_read_keeps_everything(repo: Repo) -> None:

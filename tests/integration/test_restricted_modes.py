@@ -55,8 +55,8 @@ WRITING: dict[str, Callable[[Repository], object]] = {
     "store_recovery_kit": lambda repository: repository.store_recovery_kit(),
     "backup": lambda repository: repository.backup(),
     "backup, taking over": lambda repository: repository.backup(take_over=True, upgrade=True),
-    "collect_garbage": lambda repository: repository.collect_garbage(take_over=True),
-    "clean_garbage_list": lambda repository: repository.clean_garbage_list(take_over=True),
+    "collect_garbage": lambda repository: repository.garbage_collect(take_over=True),
+    "clean_garbage_list": lambda repository: repository.clean_gc_log(take_over=True),
     "heal": lambda repository: repository.heal(take_over=True, upgrade=True),
     "change_password": lambda repository: repository.change_password("new"),
     "repair_salt": lambda repository: repository.repair_salt("x"),
@@ -94,9 +94,9 @@ def test_a_read_only_client_only_looks_also_where_a_transaction_was_left_open(
     before = judge.contents(memory)
     memory.reset_calls()
     reader = bench.other_client(tmp_path / "reader").open(read_only=True)
-    assert len(reader.versions()) == 1
-    assert [entry.path for entry in reader.files()] == ["/a", "/b", "/d/c"]
-    assert len(list(reader.changes())) == len(TREE)
+    assert len(reader.list_versions()) == 1
+    assert [entry.path for entry in reader.list_files()] == ["/a", "/b", "/d/c"]
+    assert len(list(reader.list_changes())) == len(TREE)
     assert not reader.plan_backup().empty
     assert reader.download("latest", tmp_path / "out").problems == ()
     assert {call.method for call in memory.calls} <= SEEING - {"list_uploads"}

@@ -125,7 +125,7 @@ def check(ground: Ground, clients: list[ChaosClient]) -> None:
     assert wrong_commits(verdict, clients) == []
     assert set(verdict.orphans) - allowed_orphans(ground, contents, verdict, clients) == set()
     with open_repository(load_config(clients[0].config)) as repository:
-        repository.collect_garbage()
+        repository.garbage_collect()
     contents = ground.contents(clients)
     verdict = store_checker.judged(contents)
     assert verdict.problems == ()

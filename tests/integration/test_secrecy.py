@@ -122,16 +122,16 @@ def everything(repository: rrbackup.Repository, ear: Ear, out: Path, new: str = 
         repository.prepare,
         repository.plan_backup,
         lambda: repository.backup(on_event=ear.hear, take_over=True),
-        repository.versions,
-        lambda: list(repository.files()),
-        lambda: list(repository.changes()),
+        repository.list_versions,
+        lambda: list(repository.list_files()),
+        lambda: list(repository.list_changes()),
         lambda: repository.download("latest", out, on_event=ear.hear),
-        lambda: repository.collect_garbage(on_event=ear.hear),
-        lambda: repository.clean_garbage_list(on_event=ear.hear),
+        lambda: repository.garbage_collect(on_event=ear.hear),
+        lambda: repository.clean_gc_log(on_event=ear.hear),
         repository.salt_versions,
         lambda: repository.repair_salt("v000001"),
         lambda: repository.change_password(new),
-        repository.versions,
+        repository.list_versions,
     ]
     for ask in asked:
         ear.listen(ask)
@@ -223,14 +223,14 @@ def test_when_the_source_of_the_password_does_not_work(machine: Machine) -> None
     ear = Ear()
     for source in bad_sources(machine.folder):
         repository = machine.open(crypto=source)
-        for ask in (repository.versions, repository.backup, repository.salt_versions):
+        for ask in (repository.list_versions, repository.backup, repository.salt_versions):
             with pytest.raises(rrbackup.UsageError) as caught:
                 ask()
             ear.hear_error(caught.value)
         ear.hear(repository.config, source)
     asking = partial(rrbackup.open_repository, evolve(machine.config, crypto=None), store=machine.store)
-    ear.listen(asking(ask=lambda new: "").versions)
-    ear.listen(asking(ask=lambda new: f"{OLD}\udcff").versions)
+    ear.listen(asking(ask=lambda new: "").list_versions)
+    ear.listen(asking(ask=lambda new: f"{OLD}\udcff").list_versions)
     assert "UsageError" in ear.errors
     assert_unheard(ear.heard, keys_in(*salts(machine.store)))
 

@@ -57,13 +57,13 @@ class Repo:
         return Body(self.store / key / f"%v{version_id}")
 
     def object(self, path: str, version: str = "latest") -> "Body":
-        (entry,) = [entry for entry in self.repository.files(version) if entry.path == path]
+        (entry,) = [entry for entry in self.repository.list_files(version) if entry.path == path]
         assert entry.object is not None
         return self.body(entry.object.key, entry.object.version_id)
 
     def diffs(self) -> "list[Body]":
         """Oldest first."""
-        return [self.body(MANIFEST, version.version_id) for version in self.repository.versions()]
+        return [self.body(MANIFEST, version.version_id) for version in self.repository.list_versions()]
 
 
 @frozen
@@ -377,9 +377,9 @@ def assert_unreadable(repo: Repo, target: Path, *named: str) -> str:
     """That every listing and restore fails, naming one of the versions, and leaves no trace; the message."""
     repository = repo.repository
     asked: list[Callable[[], object]] = [
-        repository.versions,
-        repository.files,
-        repository.changes,
+        repository.list_versions,
+        repository.list_files,
+        repository.list_changes,
         lambda: repository.download("latest", target),
         lambda: repository.download("latest~1", target),
     ]
@@ -454,13 +454,13 @@ def test_an_unencrypted_diff_on_top_of_encrypted_ones_counts_as_forged(ours: Rep
     with ours.diffs()[1].covered(forged(ours.diffs()[1])) as version_id:
         assert_unreadable(ours, tmp_path / "out", version_id)
         with pytest.raises(rrbackup.DamagedChain, match="not encrypted"):
-            ours.repository.versions()
+            ours.repository.list_versions()
 
 
 def test_an_unencrypted_fence_counts_as_forged_too(ours: Repo, tmp_path: Path) -> None:
     fence = forged(ours.diffs()[1], kind="fence", changes=[])
     with ours.diffs()[1].covered(fence) as version_id, pytest.raises(rrbackup.DamagedChain, match=version_id):
-        ours.repository.versions()
+        ours.repository.list_versions()
 
 
 def test_an_unencrypted_diff_in_the_place_of_an_encrypted_one_counts_as_forged(ours: Repo, tmp_path: Path) -> None:
@@ -468,9 +468,9 @@ def test_an_unencrypted_diff_in_the_place_of_an_encrypted_one_counts_as_forged(o
     with second.replaced(forged(first, sequence=2)):
         assert_unreadable(ours, tmp_path / "out", second.version_id)
         with pytest.raises(rrbackup.DamagedChain, match="not encrypted"):
-            ours.repository.versions()
+            ours.repository.list_versions()
     with first.replaced(forged(first, sequence=1, parent=None)), pytest.raises(rrbackup.DamagedChain):
-        ours.repository.versions()
+        ours.repository.list_versions()
 
 
 # --- what a writer makes of it -------------------------------------------------------------------------------------
@@ -511,7 +511,7 @@ def test_nobody_builds_on_a_forged_diff_or_believes_it(own: Repo, tmp_path: Path
         for attempt in (client.plan_backup, client.backup):
             with pytest.raises((rrbackup.DamagedChain, rrbackup.StoreWentBack)):
                 attempt()
-        for ask in (client.versions, client.files, lambda: client.download("latest", tmp_path / "out")):
+        for ask in (client.list_versions, client.list_files, lambda: client.download("latest", tmp_path / "out")):
             with pytest.raises(rrbackup.DamagedChain):
                 ask()
         assert manifests(own) == before
@@ -524,7 +524,7 @@ def test_a_collection_builds_on_no_forged_diff_either(own: Repo) -> None:
         before = stored(own)
         for client in (own.repository, forgetful(own)):
             with pytest.raises(rrbackup.DamagedChain):
-                client.collect_garbage()
+                client.garbage_collect()
         assert stored(own) == before
 
 
@@ -564,7 +564,13 @@ def test_an_older_diff_on_top_is_noticed_by_who_remembers(own: Repo, tmp_path: P
     client = own.repository
     with second.covered(first.data):
         before = stored(own)
-        for attempt in (client.plan_backup, client.backup, client.collect_garbage, client.versions, client.files):
+        for attempt in (
+            client.plan_backup,
+            client.backup,
+            client.garbage_collect,
+            client.list_versions,
+            client.list_files,
+        ):
             with pytest.raises(rrbackup.StoreWentBack):
                 attempt()
         with pytest.raises(rrbackup.StoreWentBack):
@@ -601,7 +607,7 @@ def test_a_claim_of_another_repository_is_refused(own: Repo, theirs: Repo) -> No
 def test_a_forged_claim_or_an_old_one_on_top_deletes_nothing(own: Repo, tmp_path: Path) -> None:
     """Somebody without the password can put one there; ending it sweeps its keys, but spares what commits hold."""
     claims = sorted((own.store / "gc_log").glob("%v*"), key=number_of)
-    keys = [entry.object.key for entry in own.repository.files() if entry.object is not None]
+    keys = [entry.object.key for entry in own.repository.list_files() if entry.object is not None]
     fields = {"format": 2, "transaction": "f" * 32, "serial": 1, "state": "open", "host": "x", "created_ns": 1}
     forgery = raw_objects.plain_record("claim", {**fields, "keys": keys})
     for number, data in enumerate([forgery, *(path.read_bytes() for path in claims)]):
@@ -616,7 +622,7 @@ def test_a_forged_garbage_list_deletes_nothing_that_a_commit_holds(own: Repo, tm
     folder = own.store / "garbage_objects"
     folder.mkdir()
     (folder / "%v1-00000001").write_bytes(raw_objects.plain_record("garbage", {"format": 2, "versions": versions}))
-    assert own.repository.clean_garbage_list().deleted == ()
+    assert own.repository.clean_gc_log().deleted == ()
     for back in ("latest", "latest~1"):
         assert own.repository.download(back, tmp_path / back).problems == ()
     assert look(tmp_path / "latest") == own.tree
@@ -633,7 +639,7 @@ def test_every_damaged_byte_of_the_salt_object_is_noticed(own: Repo) -> None:
     changed += [data[:length] for length in range(0, len(data), 7)]
     for other in changed:
         with body.replaced(other), pytest.raises(rrbackup.RepositoryError, match="salt_file") as caught:
-            rrbackup.open_repository(own.repository.config).versions()
+            rrbackup.open_repository(own.repository.config).list_versions()
         assert not isinstance(caught.value, rrbackup.WrongPassword), "damage is told from a wrong password"
 
 

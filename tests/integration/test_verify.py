@@ -229,8 +229,8 @@ def test_a_checkpoint_that_says_something_else_than_the_diffs_is_named(
     head = bench.open()._client.control.read_chain(0)[0]
     true = decode_checkpoint(memory.get(CHECKPOINT).body, "true")
     true = evolve(true, sequence=head.diff.sequence, head=head.as_parent)
-    entries = next(iter(bench.open().files().items[1:])), *bench.open().files().items[2:]
-    state = tuple(bench.open().files().items)
+    entries = next(iter(bench.open().list_files().items[1:])), *bench.open().list_files().items[2:]
+    state = tuple(bench.open().list_files().items)
     false = evolve(true, entries=entries if forged == "entries" else state, references=frozenset())
     body = encode_checkpoint(false)
     ref = CheckpointRef(memory.put(CHECKPOINT, body).version_id, sha256_hex(body))
@@ -462,7 +462,7 @@ def test_every_store_lists_what_it_said_when_it_was_written(make_bench: MakeBenc
     bench = make_bench(world.store())
     write(bench.base, {**TREE, "big": bytes(9 << 20), "ünï %41": b"odd"})
     bench.backup()
-    ref = next(iter(entry.object for entry in bench.open().files() if entry.path == "/b"))
+    ref = next(iter(entry.object for entry in bench.open().list_files() if entry.path == "/b"))
     assert bench.open().verify(read_data=True).sound
     assert ref is not None
     world.store().delete_versions([ref.ref])

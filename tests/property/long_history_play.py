@@ -220,11 +220,11 @@ class Play:
             case "change password":
                 return repository.change_password(call.new_password)
             case "versions":
-                return repository.versions()
+                return repository.list_versions()
             case "files":
-                return repository.files(call.version)
+                return repository.list_files(call.version)
             case "changes":
-                return repository.changes(call.version)
+                return repository.list_changes(call.version)
             case "download":
                 return repository.download(call.version, actor.target())
             case _:
@@ -232,9 +232,9 @@ class Play:
 
     def _transact(self, actor: Actor, call: Call, repository: Repository) -> Result:
         if call.what == "collect":
-            return repository.collect_garbage(take_over=call.take_over, upgrade=call.upgrade)
+            return repository.garbage_collect(take_over=call.take_over, upgrade=call.upgrade)
         if call.what == "clean":
-            return repository.clean_garbage_list(take_over=call.take_over, upgrade=call.upgrade)
+            return repository.clean_gc_log(take_over=call.take_over, upgrade=call.upgrade)
         return repository.backup(
             actor.dry_run.plan if call.what == "run plan" and actor.dry_run else None,
             allow_empty=call.allow_empty,

@@ -35,12 +35,12 @@ def test_a_copy_gives_back_what_the_source_does_and_grows_with_it(
             source = opened(Path(folder, "source"), written(history))
             copy = opened(Path(folder, "copy"), target)
             planned = source.plan_copy(copy, last=last)
-            done = source.copy_to(copy, last=last)
+            done = source.copy(copy, last=last)
             assert [c.original for c in done.commits] == list(planned.commits)
             assert (done.objects, done.bytes) == (planned.objects, planned.bytes)
             _check(told(source), told(copy), skipped=planned.skipped + planned.already + len(planned.commits))
             assert orphans(copy) == set()
-        assert source.copy_to(copy).commits == ()
+        assert source.copy(copy).commits == ()
 
 
 def _check(wanted: list[Told], found: list[Told], skipped: int) -> None:
@@ -65,7 +65,7 @@ def _struck(tmp_path: Path, kind: FaultKind) -> Iterator[tuple[MemoryStore, Path
         store, folder = MemoryStore(multipart_threshold=1_000), tmp_path / f"copy{number}"
         client = store.client(faults=[Fault(number, kind)])
         with suppress(SimulatedCrash, RRBackupError):
-            source.copy_to(opened(folder, client))
+            source.copy(opened(folder, client))
         yield store, folder
         if len(client.calls) < number:
             return
@@ -82,11 +82,11 @@ def test_an_interrupted_copy_is_a_whole_shorter_one_and_the_next_run_completes_i
         assert found == wanted[: len(found)]
         lengths.add(len(found))
         again = opened(folder, store)
-        source.copy_to(again)
+        source.copy(again)
         assert told(again) == wanted
         assert orphans(again) == set()
         if kind is FaultKind.TWICE:  # one of the things that only a full collection finds
-            again.collect_garbage()
+            again.garbage_collect()
         assert list(store.list_uploads("files/")) == []
         assert file_versions(again) == len(CONTENTS) - 1
     assert kind is FaultKind.TWICE or lengths == set(range(len(wanted) + 1))
@@ -95,14 +95,14 @@ def test_an_interrupted_copy_is_a_whole_shorter_one_and_the_next_run_completes_i
 def test_what_a_killed_copy_has_uploaded_is_not_sent_again(tmp_path: Path) -> None:
     source = opened(tmp_path / "source", written(HISTORY))
     smooth = MemoryStore().client()
-    source.copy_to(opened(tmp_path / "smooth", smooth))
+    source.copy(opened(tmp_path / "smooth", smooth))
     _, second, *_ = (at for at, call in enumerate(smooth.calls, start=1) if _sends_a_file(call))
     store = MemoryStore()
     with pytest.raises(SimulatedCrash):
-        source.copy_to(opened(tmp_path / "copy", store.client(faults=[Fault(second, FaultKind.AFTER)])))
+        source.copy(opened(tmp_path / "copy", store.client(faults=[Fault(second, FaultKind.AFTER)])))
     noted, unheard_of = sorted(store.list_versions("files/"), key=lambda listed: listed.version_id)
     again = store.client()
-    source.copy_to(opened(tmp_path / "copy", again))
+    source.copy(opened(tmp_path / "copy", again))
     keys = [call.key for call in again.calls if _sends_a_file(call)]
     assert noted.key not in keys
     assert unheard_of.key in keys
@@ -113,12 +113,12 @@ def test_what_a_killed_copy_has_uploaded_is_not_sent_again(tmp_path: Path) -> No
 def test_what_it_has_uploaded_and_another_configuration_cannot_use_is_deleted(tmp_path: Path) -> None:
     source, store = opened(tmp_path / "source", written(HISTORY)), MemoryStore()
     smooth = MemoryStore().client()
-    source.copy_to(opened(tmp_path / "smooth", smooth))
+    source.copy(opened(tmp_path / "smooth", smooth))
     _, second, *_ = (at for at, call in enumerate(smooth.calls, start=1) if _sends_a_file(call))
     with pytest.raises(SimulatedCrash):
-        source.copy_to(opened(tmp_path / "copy", store.client(faults=[Fault(second, FaultKind.AFTER)])))
+        source.copy(opened(tmp_path / "copy", store.client(faults=[Fault(second, FaultKind.AFTER)])))
     again = opened(tmp_path / "copy", store, file_pipeline=[["*", [Word.COMPRESS]]])
-    source.copy_to(again)
+    source.copy(again)
     assert told(again) == told(source)
     assert orphans(again) == set()
     assert not again.config.journal_path().exists()

@@ -53,7 +53,7 @@ def test_keys_continued_by_another_client_are_found_by_a_repository_that_was_ope
     play = begin("both encrypted")
     first = play.actor("ann", files="secret", meta="both").opened(continued=True)
     second = play.actor("bob", files="secret", meta="both")
-    first.repository.versions()
+    first.repository.list_versions()
     second.opened().repository.backup(upgrade=True, allow_empty=True)
     first.repository.backup(allow_empty=True)
 
@@ -76,7 +76,7 @@ def test_a_first_encrypted_diff_beside_a_reader_is_no_attack(begin: Begin) -> No
     play.call(first, Call("backup"))
     session = reader.opened()
     session.client.begin([], 3, lambda: play.call(second, Call("backup")))
-    assert len(session.repository.versions()) == 1
+    assert len(session.repository.list_versions()) == 1
 
 
 def test_a_garbled_head_in_the_local_manifest_keeps_nobody_from_reading(begin: Begin) -> None:
@@ -87,7 +87,7 @@ def test_a_garbled_head_in_the_local_manifest_keeps_nobody_from_reading(begin: B
     play.call(actor, Call("backup"))
     data = actor.manifest.read_bytes()
     actor.manifest.write_bytes(data.replace(b'"version_id":"v0', b'"version_id":"x0', 1))
-    assert len(actor.opened().repository.versions()) == 1
+    assert len(actor.opened().repository.list_versions()) == 1
 
 
 def test_a_garbled_receipt_in_the_journal_stops_no_backup(begin: Begin) -> None:

@@ -1,6 +1,6 @@
 """What find, history, diff and stats say of any short history equals what the manifests of its commits say, one by one.
 
-The manifests come from `files`, which folds diffs and starts from checkpoints on roads of its own.
+The manifests come from `list_files`, which folds diffs and starts from checkpoints on roads of its own.
 """
 
 from collections.abc import Iterator
@@ -113,8 +113,8 @@ class Told:
     @classmethod
     def of(cls, store: MemoryStore) -> "Told":
         repository = open_repository(CONFIG, store=store.client())
-        versions = repository.versions()
-        files = [repository.files(version.version_id) for version in versions]
+        versions = repository.list_versions()
+        files = [repository.list_files(version.version_id) for version in versions]
         return cls(repository, versions, tuple({e.path: e for e in found} for found in files))
 
 

@@ -393,7 +393,7 @@ class History:
     def entries(self) -> dict[str, Entry]:
         """The files of the newest commit."""
         with self.open() as repository:
-            return {entry.path: entry for entry in repository.files() if entry.type is EntryType.FILE}
+            return {entry.path: entry for entry in repository.list_files() if entry.type is EntryType.FILE}
 
     # --- the oracle --------------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Machine:
 
     def restored(self) -> dict[str, str | None]:
         with open_repository(self.config, store=self.store) as repository:
-            return {entry.path: entry.sha256 for entry in repository.files()}
+            return {entry.path: entry.sha256 for entry in repository.list_files()}
 
 
 def _machines(folder: Path, past: Tree | None, conditional: bool = True) -> Iterator[Machine]:

@@ -47,13 +47,13 @@ as_a_callable: Callable[[rrbackup.Event], None] = callback
 
 
 def looking_back(repository: rrbackup.Repository) -> None:
-    for version in repository.versions():
+    for version in repository.list_versions():
         assert_type(version, rrbackup.Version)
         assert_type(version.version_id, rrbackup.VersionId)
         assert_type(version.counts, rrbackup.Counts)
-        assert_type(repository.files(version.version_id), rrbackup.Listing[rrbackup.Entry])
-        assert_type(repository.changes(version.version_id), rrbackup.Listing[rrbackup.Change])
-    assert_type(rrbackup.path_bytes(repository.files()[0].path), bytes)
+        assert_type(repository.list_files(version.version_id), rrbackup.Listing[rrbackup.Entry])
+        assert_type(repository.list_changes(version.version_id), rrbackup.Listing[rrbackup.Change])
+    assert_type(rrbackup.path_bytes(repository.list_files()[0].path), bytes)
     filters = rrbackup.parse_filter_lines("/unwanted*\n")
     result = repository.download("latest~1", Path("/tmp/restored"), filters, listen)
     assert_type(result, rrbackup.DownloadResult)
@@ -66,7 +66,7 @@ def looking_back(repository: rrbackup.Repository) -> None:
     assert_type(planned.traffic(), rrbackup.Traffic)
     assert_type(repository.download_cost(planned), rrbackup.Cost | None)
     assert_type(repository.cat("latest", "/a"), Iterator[bytes])
-    assert_type(repository.collect_garbage(), rrbackup.CollectResult)
+    assert_type(repository.garbage_collect(), rrbackup.CollectResult)
 
 
 def searching(repository: rrbackup.Repository) -> None:
@@ -75,7 +75,7 @@ def searching(repository: rrbackup.Repository) -> None:
     assert_type(found.lost, rrbackup.Lost | None)
     for state in found:
         assert_type(state, rrbackup.Found)
-        assert_type(repository.files(state.last.version_id), rrbackup.Listing[rrbackup.Entry])
+        assert_type(repository.list_files(state.last.version_id), rrbackup.Listing[rrbackup.Entry])
     history = repository.history("/notes/todo.txt")
     assert_type(history, rrbackup.PathHistory)
     assert_type(history.events, tuple[rrbackup.PathEvent, ...])

@@ -114,9 +114,9 @@ def config(tmp_path: Path) -> rrbackup.Config:
 def test_every_commit_of_format_2_gives_back_its_tree(folder: str, config: rrbackup.Config, tmp_path: Path) -> None:
     golden = golden_stores.load(folder)
     with rrbackup.open_repository(config, store=golden.store) as repository:
-        assert [version.version_id for version in repository.versions()] == [c.version_id for c in golden.commits]
+        assert [version.version_id for version in repository.list_versions()] == [c.version_id for c in golden.commits]
         for commit in golden.commits:
-            assert {entry.path: found2(entry) for entry in repository.files(commit.version_id)} == commit.tree
+            assert {entry.path: found2(entry) for entry in repository.list_files(commit.version_id)} == commit.tree
             target = tmp_path / commit.version_id
             assert repository.download(commit.version_id, target).problems == ()
             check_tree(target, commit.tree)
@@ -148,8 +148,8 @@ def test_a_backup_onto_a_golden_store_ends_the_interrupted_run(folder: str, conf
     (base / "new").write_bytes(b"new\n")
     with rrbackup.open_repository(config, store=golden.store) as repository:
         result = repository.backup(take_over=True)
-        assert [entry.path for entry in repository.files()] == ["/new"]
-        assert repository.versions()[-1].version_id == result.version_id
+        assert [entry.path for entry in repository.list_files()] == ["/new"]
+        assert repository.list_versions()[-1].version_id == result.version_id
     left = {version.ref for version in golden.store.list_versions("files/")}
     assert left.isdisjoint(golden.orphans)
 
@@ -185,12 +185,12 @@ def test_a_repository_of_format_1_is_listed_and_restored(folder: str, config: rr
     golden = golden_stores.load(folder)
     before = listed(golden)
     with rrbackup.open_repository(config_for(golden, config), store=golden.store) as repository:
-        assert [version.version_id for version in repository.versions()] == [c.version_id for c in golden.commits]
+        assert [version.version_id for version in repository.list_versions()] == [c.version_id for c in golden.commits]
         for commit in golden.commits:
-            for entry in repository.files(commit.version_id):
+            for entry in repository.list_files(commit.version_id):
                 wanted = commit.tree[entry.path]
                 assert (entry.type, entry.sha256, entry.mtime_ns) == (wanted.type, wanted.sha256, wanted.mtime_ns)
-            assert len(repository.files(commit.version_id)) == len(commit.tree)
+            assert len(repository.list_files(commit.version_id)) == len(commit.tree)
             target = tmp_path / commit.version_id
             assert repository.download(commit.version_id, target).problems == ()
             check_tree(target, with_new_modes(commit.tree))
@@ -210,7 +210,7 @@ def test_the_changes_of_format_1_are_those_between_the_trees(folder: str, config
     before: Mapping[str, ExpectedFile] = {}
     with rrbackup.open_repository(config_for(golden, config), store=golden.store) as repository:
         for commit in golden.commits:
-            found = {change.entry.path: change.status for change in repository.changes(commit.version_id)}
+            found = {change.entry.path: change.status for change in repository.list_changes(commit.version_id)}
             assert found == dict(changes_between(before, commit.tree))
             before = commit.tree
 
@@ -234,13 +234,13 @@ def test_a_repository_of_format_1_opens_with_its_password_only(
     golden = golden_stores.load("format1-encrypted")
     before = listed(golden)
     with rrbackup.open_repository(config_for(golden, config, password), store=golden.store) as repository:
-        for read in (repository.versions, repository.files, repository.changes):
+        for read in (repository.list_versions, repository.list_files, repository.list_changes):
             with pytest.raises(error):
                 read()
         with pytest.raises(error):
             repository.download("latest", tmp_path / "out")
         with pytest.raises(error):
-            repository.collect_garbage(upgrade=True)
+            repository.garbage_collect(upgrade=True)
     assert not (tmp_path / "out").exists()
     assert listed(golden) == before
 
@@ -259,8 +259,8 @@ def test_a_repository_of_format_1_goes_on_and_loses_its_orphans(
             repository.backup()
         assert {version.ref for version in listed(golden)} == before
         repository.backup(upgrade=True)
-        repository.clean_garbage_list()
-        assert [entry.path for entry in repository.files()] == ["/new"]
+        repository.clean_gc_log()
+        assert [entry.path for entry in repository.list_files()] == ["/new"]
         for commit in golden.commits:
             assert repository.download(commit.version_id, tmp_path / commit.version_id).problems == ()
             check_tree(tmp_path / commit.version_id, with_new_modes(commit.tree))

@@ -21,7 +21,7 @@ def garbage_collect(context: click.Context, take_over: bool, upgrade: bool) -> E
     """
     from rrbackup.cli import actions
 
-    return actions.collect_garbage(session_of(context), take_over=take_over, upgrade=upgrade)
+    return actions.garbage_collect(session_of(context), take_over=take_over, upgrade=upgrade)
 
 
 @program.command("clean_gc_log", epilog=examples("rrbackup clean_gc_log"))
@@ -35,4 +35,4 @@ def clean_gc_log(context: click.Context, take_over: bool, upgrade: bool) -> Exit
     """
     from rrbackup.cli import actions
 
-    return actions.clean_garbage_list(session_of(context), take_over=take_over, upgrade=upgrade)
+    return actions.clean_gc_log(session_of(context), take_over=take_over, upgrade=upgrade)
