@@ -96,7 +96,7 @@ def test_a_download_leaves_nothing_unfinished_and_tells_nothing_more(
     assert events == told
 
 
-@pytest.mark.parametrize("verb", ["versions", "collect_garbage"])
+@pytest.mark.parametrize("verb", ["list_versions", "garbage_collect"])
 def test_reading_many_diffs_is_given_up_at_once(bench: Bench, memory: MemoryStore, tmp_path: Path, verb: str) -> None:
     for number in range(PREFETCH_FROM + 2):
         write(bench.base, {"a": b"%d" % number})

@@ -310,7 +310,7 @@ def test_what_is_sound_below_something_unsound_is_looked_at_and_that_is_named(
 def test_where_nothing_is_sound_looking_fails_as_listing_does(bench: Bench, memory: MemoryStore) -> None:
     for version in back_up(bench, range(2)):
         garble(memory, MANIFEST, version, b"garbage")
-    for ask in ("versions", "stats"):
+    for ask in ("list_versions", "stats"):
         with pytest.raises((DamagedObject, DamagedChain)):
             getattr(bench.open(), ask)()
 

@@ -74,7 +74,7 @@ def test_a_read_only_client_refuses_before_any_request(operation: str, bench: Be
 
 
 @pytest.mark.parametrize("settings", RESTRICTED)
-@pytest.mark.parametrize("operation", ["collect_garbage", "clean_garbage_list", "repair_head"])
+@pytest.mark.parametrize("operation", ["garbage_collect", "clean_gc_log", "repair_head"])
 def test_a_client_that_may_not_delete_refuses_before_any_request(
     operation: str, settings: dict[str, bool], bench: Bench, memory: MemoryStore
 ) -> None:
