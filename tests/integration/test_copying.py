@@ -1,4 +1,4 @@
-"""`Repository.copy` and `rrbackup copy`: between stores, formats and passwords; what may be copied into, and what not."""
+"""Copies, by the library and by the command: between stores, formats and passwords; what may be copied into."""
 
 import json
 from collections.abc import Callable

@@ -264,11 +264,11 @@ READING: dict[str, Operation] = {
 WRITING: dict[str, Operation] = {
     "plan_backup": lambda repository, out: repository.plan_backup(),
     "backup": lambda repository, out: repository.backup(),
-    "collect_garbage": lambda repository, out: repository.garbage_collect(),
+    "garbage_collect": lambda repository, out: repository.garbage_collect(),
 }
 KEYS: dict[str, Operation] = {
     "prepare": lambda repository, out: repository.prepare(),
-    "clean_garbage_list": lambda repository, out: repository.clean_gc_log(),
+    "clean_gc_log": lambda repository, out: repository.clean_gc_log(),
     "change_password": lambda repository, out: repository.change_password("third"),
 }
 ALL = {**READING, **WRITING, **KEYS}
