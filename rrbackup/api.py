@@ -26,9 +26,7 @@ from rrbackup.verbs.repairs import Repairs
 from rrbackup.verbs.restores import Restores
 from rrbackup.verbs.rights import Rights
 
-__all__ = ["DEFAULT_THREADS", "Repository", "open_repository"]
-
-DEFAULT_THREADS = 16
+__all__ = ["Repository", "open_repository"]
 
 
 class Repository(Backups, Listings, Looking, Restores, Copying, Repairs, Checking, Rights):
@@ -42,7 +40,7 @@ def open_repository(
     config: Config,
     *,
     store: Store | None = None,
-    threads: int = DEFAULT_THREADS,
+    threads: int | None = None,
     ask: Ask | None = None,
     limits: Limits = UNLIMITED,
     credentials: Credentials | Provider | None = None,
@@ -50,9 +48,10 @@ def open_repository(
 ) -> Repository:
     """The repository that `config` names; no request is made yet.
 
-    `store` replaces the one that the configuration names. `threads` bounds how many objects move at once. `ask` is
-    called for the password where it is needed and neither the configuration nor the environment (RRBACKUP_PASSWORD)
-    has one; its argument says whether it will be a new one, so that a person should be asked twice.
+    `store` replaces the one that the configuration names. `threads` is how many objects move at once; None
+    is as many as make it faster, between 16 and 64. `ask` is called for the password where it is needed and neither the
+    configuration nor the environment (RRBACKUP_PASSWORD) has one; its argument says whether it will be a
+    new one, so that a person should be asked twice.
     `limits` says how fast contents may move, up and down, whatever the number of threads.
     `credentials` for the bucket take the place of the configuration's and of boto3's: a value, or a function that gives
     one and is called again before that expires. `cancelled`, such as the `is_set` of a threading.Event, is called at

@@ -109,7 +109,7 @@ THREADS = click.option(
     metavar="N",
     expose_value=False,
     callback=_remember,
-    help="Move so many files at a time; 16 if not said. More help on a line with long answering times.",
+    help="Move so many files at a time. If not said, as many as make it faster, between 16 and 64.",
 )
 LIMIT_UPLOAD = _limit("upload")
 LIMIT_DOWNLOAD = _limit("download")

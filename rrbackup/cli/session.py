@@ -8,7 +8,7 @@ from functools import partial
 import click
 from attrs import frozen
 
-from rrbackup.api import DEFAULT_THREADS, Repository, open_repository
+from rrbackup.api import Repository, open_repository
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.human import incomplete
 from rrbackup.cli.listening import listening
@@ -36,7 +36,7 @@ class Session:
 
     def opened(self, config: Config, password: str = "Password") -> Repository:
         """With the limits that were asked for; `password` is what a person is asked for."""
-        threads = self.options.threads or DEFAULT_THREADS
+        threads = self.options.threads
         return open_repository(config, threads=threads, ask=self.asker(password), limits=self._limits)
 
     def configuration(self) -> Config:

@@ -46,7 +46,7 @@ class Client:
         self,
         config: Config,
         store: Store,
-        threads: int,
+        threads: int | None,
         ask: Ask | None = None,
         limits: Limits = UNLIMITED,
         wait: Callable[[float], None] = time.sleep,

@@ -10,7 +10,7 @@ from threading import Lock
 
 from rrbackup.effects.client import Client
 from rrbackup.effects.sample_memory import SampleMemory
-from rrbackup.effects.workers import in_order, workers
+from rrbackup.effects.workers import FETCH_THREADS, in_order, workers
 from rrbackup.errors import DamagedObject, ObjectMissing, StoreError, UnsupportedFormat
 from rrbackup.events import BytesMoved, CheckPlanned, Event, FileDone, OnEvent, ProblemFound
 from rrbackup.pure.damage import DamageKind, Fault, Said
@@ -70,7 +70,7 @@ class ContentCheck:
             memory.save(turn)
 
     def _looked_at(self, chosen: tuple[VersionRef, ...]) -> Iterator[Fault | None]:
-        threads = self._client.threads
+        threads = self._client.threads or FETCH_THREADS
         with workers(threads) as pool:
             try:
                 yield from in_order(pool, threads, self._look, chosen)

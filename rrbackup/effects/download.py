@@ -48,7 +48,7 @@ _KINDS: dict[type[RRBackupError], ProblemKind] = {
 class Restorer:
     """Carries out plans below one target. `bytes_written` counts the content of the files that were finished."""
 
-    def __init__(self, fetcher: Fetcher, target: Target, on_event: OnEvent, threads: int) -> None:
+    def __init__(self, fetcher: Fetcher, target: Target, on_event: OnEvent, threads: int | None) -> None:
         self._fetcher = fetcher
         self._target = target
         self._telling = Telling(on_event)
@@ -118,7 +118,7 @@ class Restorer:
         """An interruption waits for nobody: the target gives up what is under way, and nobody is told of it."""
         with workers(self._threads) as pool:
             try:
-                side_by_side(pool, self._threads, self._restore_group, by_object(entries))
+                side_by_side(pool, self._threads, self._restore_group, by_object(entries), _size)
             except BaseException as error:
                 self._stopped = True
                 if not isinstance(error, Exception):
@@ -213,3 +213,7 @@ def by_object(entries: Iterable[Entry]) -> list[list[Entry]]:
     for entry in entries:
         groups.setdefault(entry.object.ref if entry.object else entry.path, []).append(entry)
     return list(groups.values())
+
+
+def _size(group: Sequence[Entry]) -> int:
+    return group[0].size

@@ -15,6 +15,7 @@ from rrbackup.effects.keychain import FindPassword
 from rrbackup.effects.passwords import PasswordSources, find_password
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.store import Store
+from rrbackup.pure.concurrency import MOST_THREADS
 from rrbackup.pure.exclusions import Exclusions, Ignoring
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keys import Keyring, hashed_name
@@ -29,7 +30,10 @@ Ask = Callable[[bool], str]
 
 
 def store_of(
-    config: Config, threads: int, credentials: Provider | None = None, wait: Callable[[float], None] = time.sleep
+    config: Config,
+    threads: int | None,
+    credentials: Provider | None = None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> Store:
     """The store that `config` names; no request is made yet. `wait` pauses between requests."""
     if config.s3 is None:
@@ -37,7 +41,7 @@ def store_of(
         assert path is not None
         return DirectoryStore(path)
     options = s3_options(config.s3, credentials)
-    return S3Store(evolve(options, prefix=config.s3.prefix, threads=threads, wait=wait))
+    return S3Store(evolve(options, prefix=config.s3.prefix, threads=threads or MOST_THREADS, wait=wait))
 
 
 def s3_options(s3: S3Settings, credentials: Provider | None = None) -> S3Options:

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from rrbackup.effects.attributes import read_xattrs
 from rrbackup.effects.folders import FOLDER, Folders, enter_no_link
-from rrbackup.effects.workers import side_by_side, workers
+from rrbackup.effects.workers import FETCH_THREADS, side_by_side, workers
 from rrbackup.errors import SourceError
 from rrbackup.pure.model import EntryType, PathText
 from rrbackup.pure.names import escape, path_bytes
@@ -97,9 +97,10 @@ def _look(entry: os.DirEntry[str], path: PathText, fd: int, device: int) -> Foun
 # --- contents ----------------------------------------------------------------------------------------------------
 
 
-def digests(target: Path, paths: Iterable[PathText], threads: int) -> Mapping[PathText, str]:
+def digests(target: Path, paths: Iterable[PathText], threads: int | None) -> Mapping[PathText, str]:
     """The SHA-256 of these files of the target, without those that cannot be read."""
     paths = tuple(paths)
+    threads = threads or FETCH_THREADS  # no answering times here
     if not paths:
         return {}
     with closing(Folders(os.open(target, FOLDER), enter_no_link)) as folders, workers(threads) as pool:

@@ -1,7 +1,8 @@
 """The data plane of a backup: reads candidates, decides by content whether they are known, sends what is not.
 
 A small file is read once: hashed in memory, then sent from there. A big one is streamed, and hashed beforehand only
-where its size says that its content may be known. Memory is bounded by threads times `SMALL_BYTES`, not by file size.
+where its size says that its content may be known. What is in memory is bounded by `HELD_BYTES`,
+not by file sizes or threads.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Protocol
 
 from attrs import evolve, frozen
 
+from rrbackup.effects.budget import ByteBudget
 from rrbackup.effects.coding import Coder, Encoded, without_compression
 from rrbackup.effects.contents import Contents
 from rrbackup.effects.filesystem import open_source
@@ -33,6 +35,8 @@ from rrbackup.pure.plan import Candidate
 
 SMALL_BYTES = 8 << 20
 """Up to this size a file is read into memory once; also where one PutObject gives way to multipart."""
+HELD_BYTES = 128 << 20
+"""So many bytes of small files are held at once, by all threads together."""
 READ_TRIES = 3
 """So often a file that changes while it is read is read again."""
 
@@ -66,7 +70,7 @@ class Options:
     """`hashes_first`: of files of one size, which may be equal, the big ones are hashed before they are sent."""
 
     coder: Coder
-    threads: int = 16
+    threads: int | None = None
     storage_class: str | None = None
     hashes_first: bool = True
 
@@ -91,6 +95,7 @@ class BackupTransfer:
         self._contents = Contents(known)
         self._options = options
         self._telling = Telling(on_event, on_receipt)
+        self._held = ByteBudget(HELD_BYTES)
         self._stop = Flag()
         self._lost: Lost = lambda *, look=False: False
         self._repeated_sizes: frozenset[int] = frozenset()
@@ -121,9 +126,10 @@ class BackupTransfer:
             self._repeated_sizes = frozenset(size for size, count in sizes.items() if count > 1)
         with workers(threads) as pool:
             try:
-                return tuple(side_by_side(pool, threads, self._settle, candidates))
+                return tuple(side_by_side(pool, threads, self._settle, candidates, _size))
             except BaseException as error:
                 self._stop.set()
+                self._held.end()
                 if not isinstance(error, Exception):
                     self._telling.end()
                 raise
@@ -170,7 +176,9 @@ class BackupTransfer:
     def _try(self, candidate: Candidate, attempts: "_Attempts", last: bool) -> Settled | None:
         with self._opened(candidate) as reader:
             if reader.size <= SMALL_BYTES:
-                return self._send_small(candidate, read_whole(reader), attempts, last)
+                with self._held.taken(reader.size):
+                    self._go_on()
+                    return self._send_small(candidate, read_whole(reader), attempts, last)
         if candidate.known_size or candidate.size in self._repeated_sizes:
             return self._send_unless_known(candidate, attempts, last)
         return self._send_big(candidate, attempts, last)
@@ -289,6 +297,10 @@ class _Attempts:
         self.words = words
         self.leftovers: list[VersionRef] = []
         self.doubtful = False
+
+
+def _size(candidate: Candidate) -> int:
+    return candidate.size
 
 
 def _object_ref(candidate: Candidate, stored: Stored, applied: tuple[Word, ...]) -> ObjectRef:

@@ -31,7 +31,7 @@ from rrbackup.pure.stretch import Stretch
 class Given:
     """What a program says beside the configuration when it opens a repository."""
 
-    threads: int
+    threads: int | None
     ask: Ask | None = None
     limits: Limits = UNLIMITED
     credentials: Provider | None = None

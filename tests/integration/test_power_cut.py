@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve
 
 from rrbackup import config as configuration
-from rrbackup.api import DEFAULT_THREADS, open_repository
+from rrbackup.api import open_repository
 from rrbackup.config import Config, S3Settings
 from rrbackup.effects.s3 import S3Store
 from rrbackup.effects.store import list_exact
@@ -25,8 +25,9 @@ from tests.sent_requests import sent_requests
 from tests.servers import S3Server
 
 FILES = 200
+THREADS = 16
 
-VICTIM = """
+VICTIM = f"""
 import sys
 from rrbackup.api import open_repository
 from rrbackup.config import load_config
@@ -36,7 +37,7 @@ def tell(event):
     if isinstance(event, FileDone):
         print(event.path.encode("ascii", "replace").decode(), flush=True)
 
-open_repository(load_config(sys.argv[1])).backup(on_event=tell)
+open_repository(load_config(sys.argv[1]), threads={THREADS}).backup(on_event=tell)
 """
 
 
@@ -141,7 +142,7 @@ def test_a_first_backup_killed_at_nine_tenths_sends_only_what_is_missing(
         assert repository.backup().problems == ()
         uploads = [path for method, path in sent if method == "PUT" and "/files/" in path]
     missing = FILES - len(stored)
-    assert missing <= len(uploads) <= missing + DEFAULT_THREADS, "what had no receipt goes again"
+    assert missing <= len(uploads) <= missing + THREADS, "what had no receipt goes again"
     assert len(sent) - len(uploads) <= 20, "and the rest does not grow with the number of files"
     assert repository.download("latest", tmp_path / "out").problems == ()
     assert look(tmp_path / "out") == look(base)
