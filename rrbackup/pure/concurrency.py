@@ -1,13 +1,13 @@
 """How many files move at a time: a hill climb on throughput, for who has not said how many.
 
 The rule: begin with 16. Twice as many are tried against the number in force, in windows that take turns: fewer, more,
-fewer, more. They stay if every window with more was at least 15 % faster than every window with fewer; then the next
-step is tried at once, up to 64. Otherwise it goes back, and after a rest of 50 windows it looks again. Above 16 it then
-tries half as many first, and these stay if both of their windows together are at most 5 % slower: so what no longer
-helps is given up.
+fewer, more. They stay if the windows with more were together at least 15 % faster, and each of them faster than each
+with fewer; then the next step is tried at once, up to 64. Otherwise it goes back, and after a rest of 20 windows it
+looks again. Above 16 it then tries half as many first, and these stay if both of their windows together are at most 5 %
+slower: so what no longer helps is given up.
 
-Windows take turns, and the slowest is held against the fastest, so that neither noise, nor a line that gets faster, nor
-big files after small ones look like a gain. It does not swing, because for what lies between 5 % and 15 % it moves in
+Windows take turns, and the slowest is held against the fastest, so that neither a line that gets faster nor big files
+after small ones look like a gain; the 15 % are for noise. It does not swing, because for what lies between 5 % and 15 % it moves in
 neither direction. A window is four items for each thread and a quarter of a second at least; items that were begun
 before a change are not counted.
 
@@ -33,7 +33,7 @@ LOSS = 1.05
 WINDOW_ITEMS = 4
 """For each thread."""
 WINDOW_S = 0.25
-REST_WINDOWS = 50
+REST_WINDOWS = 20
 """After a number has been settled on, before another is tried."""
 
 _WINDOWS = 4
@@ -117,8 +117,8 @@ def _won(climb: Climb) -> bool | None:
         return None
     whole = len(climb.rates) == _WINDOWS
     if climb.up:
-        ahead = min(tried) >= GAIN * max(before)
-        return ahead if whole or not ahead else None
+        ahead = min(tried) > max(before)
+        return ahead and sum(tried) >= GAIN * sum(before) if whole or not ahead else None
     if whole:
         return LOSS * sum(tried) >= sum(before)
     return False if GAIN * max(tried) < min(before) else None

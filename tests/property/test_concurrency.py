@@ -83,6 +83,26 @@ def test_sizes_that_change_all_the_time_do_not_hide_a_gain() -> None:
     assert Run(LINES["100 ms"], adaptive(), sizes).until(20).settled[-1] == MOST_THREADS
 
 
+@pytest.mark.parametrize("latency_s", [0.02, 0.1])
+def test_what_a_step_down_would_cost_is_not_given_up(latency_s: float) -> None:
+    """With half as many it would be seven tenths as fast."""
+    climb = evolve(adaptive(), settled=32, tried=16, up=False)
+    assert Run(Line(latency_s, cpu_s=latency_s / 22), climb).until(20).climb.settled == 32
+
+
+def test_a_step_down_that_costs_half_ends_after_one_window() -> None:
+    climb = evolve(adaptive(), settled=64, tried=32, up=False, since=Done(), rates=(1000.0,))
+    worth = int(500 * 2 * WINDOW_S)
+    assert after(climb, Done(1000, worth, 2 * WINDOW_S)).threads == 64
+    assert after(climb, Done(1000, worth, 2 * WINDOW_S)).rests_until is not None
+
+
+def test_the_measure_is_bytes_and_a_worth_for_each_item() -> None:
+    """So neither an item without bytes nor one of unknown size counts for nothing, nor a big one for one."""
+    assert concurrency.worth(0) == concurrency.worth(-1) == concurrency.ITEM_WORTH
+    assert concurrency.worth(1 << 20) == concurrency.ITEM_WORTH + (1 << 20)
+
+
 def test_when_the_line_changes_it_is_noticed() -> None:
     run = Run(LINES["100 ms"], adaptive()).until(10)
     assert run.climb.settled == MOST_THREADS

@@ -1,7 +1,8 @@
 """Threads with requests under way: an error waits for them, an interruption does not; who takes which item."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from itertools import accumulate, chain, count
 from threading import Barrier, Event, Lock
 
@@ -132,18 +133,23 @@ def test_where_more_help_more_come(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_fewer_do_the_others_end_with_their_item(monkeypatch: pytest.MonkeyPatch) -> None:
     settles_on(1, monkeypatch, first=4)
-    together, alone = Barrier(4), Lock()
+    together, gone, ended = Barrier(4), Event(), count(1)
 
     def work(item: int) -> bool:
         if item < 4:
             return together.wait(LIMIT_S) >= 0
-        got = alone.acquire(blocking=False)
-        if got:
-            alone.release()
-        return got
+        return gone.wait(LIMIT_S)
 
     with workers(None) as pool:
-        assert all(side_by_side(pool, None, work, range(2000)))
+        submit = pool.submit
+
+        def noted(worker: Callable[[], None]) -> Future[None]:
+            future = submit(worker)
+            future.add_done_callback(lambda _: gone.set() if next(ended) == 3 else None)
+            return future
+
+        monkeypatch.setattr(pool, "submit", noted)
+        assert all(side_by_side(pool, None, work, range(6)))
 
 
 def test_a_number_that_was_asked_for_stays_and_the_clock_is_not_looked_at() -> None:
