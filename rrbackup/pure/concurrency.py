@@ -7,9 +7,9 @@ looks again. Above 16 it then tries half as many first, and these stay if both o
 slower: so what no longer helps is given up.
 
 Windows take turns, and the slowest is held against the fastest, so that neither a line that gets faster nor big files
-after small ones look like a gain; the 15 % are for noise. It does not swing, because for what lies between 5 % and 15 % it moves in
-neither direction. A window is four items for each thread and a quarter of a second at least; items that were begun
-before a change are not counted.
+after small ones look like a gain; the 15 % are for noise. It does not swing, because for what lies between 5 % and 15 %
+it moves in neither direction. A window is four items for each thread and a quarter of a second at least; items that
+were begun before a change are not counted.
 
 What is measured is *worth*: the bytes of an item, and 128 KiB for the item itself, which is about what a thread could
 move while it waits for an answer. So the rate is nearly the same for small and big files, whether answering times or
