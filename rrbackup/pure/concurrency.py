@@ -18,8 +18,6 @@ bandwidth bound it.
 Times are seconds of one monotonic clock, and come from outside.
 """
 
-import sys
-
 from attrs import evolve, frozen
 
 FIRST_THREADS = 16
@@ -37,7 +35,7 @@ REST_WINDOWS = 20
 """After a number has been settled on, before another is tried."""
 
 _WINDOWS = 4
-_NEVER = sys.maxsize
+_NEVER = 1 << 62
 
 
 @frozen
