@@ -36,7 +36,9 @@ from rrbackup.pure.plan import Candidate
 SMALL_BYTES = 8 << 20
 """Up to this size a file is read into memory once; also where one PutObject gives way to multipart."""
 HELD_BYTES = 128 << 20
-"""So many bytes of small files are held at once, by all threads together."""
+"""So many bytes of files are held at once by all threads together: a small file whole, a part of a big one.
+
+They are taken before a content is reserved, never after: who waits for a twin may hold them."""
 READ_TRIES = 3
 """So often a file that changes while it is read is read again."""
 
@@ -179,9 +181,11 @@ class BackupTransfer:
                 with self._held.taken(reader.size):
                     self._go_on()
                     return self._send_small(candidate, read_whole(reader), attempts, last)
-        if candidate.known_size or candidate.size in self._repeated_sizes:
-            return self._send_unless_known(candidate, attempts, last)
-        return self._send_big(candidate, attempts, last)
+        with self._held.taken(SMALL_BYTES):  # a part of it
+            self._go_on()
+            if candidate.known_size or candidate.size in self._repeated_sizes:
+                return self._send_unless_known(candidate, attempts, last)
+            return self._send_big(candidate, attempts, last)
 
     def _send_unless_known(self, candidate: Candidate, attempts: "_Attempts", last: bool) -> Settled | None:
         """Hash first; a twin that is under way is waited for."""
