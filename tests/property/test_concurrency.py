@@ -85,9 +85,9 @@ def test_sizes_that_change_all_the_time_do_not_hide_a_gain() -> None:
 
 @pytest.mark.parametrize("latency_s", [0.02, 0.1])
 def test_what_a_step_down_would_cost_is_not_given_up(latency_s: float) -> None:
-    """With half as many it would be seven tenths as fast."""
+    """With half as many it would be nine tenths as fast."""
     climb = evolve(adaptive(), settled=32, tried=16, up=False)
-    assert Run(Line(latency_s, cpu_s=latency_s / 22), climb).until(20).climb.settled == 32
+    assert Run(Line(latency_s, cpu_s=latency_s / 17), climb).until(20).climb.settled == 32
 
 
 def test_a_step_down_that_costs_half_ends_after_one_window() -> None:
