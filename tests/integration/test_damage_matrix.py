@@ -239,7 +239,7 @@ def run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
         victim = made.victims[kind]
         HARMS[harm](memory, victim.ref, victim.other if harm == "swapped" else victim.older)
         before = contents(memory)
-        monkeypatch.setattr("rrbackup.api.store_of", lambda config, threads: memory)
+        monkeypatch.setattr("rrbackup.verbs.opened.store_of", lambda config, *rest: memory)
         (folder / "c.json").write_text(json.dumps(settings(folder)))
         words = [str(folder / "out") if word == "OUT" else word for word in command.split()]
         capsys.readouterr()
@@ -256,12 +256,18 @@ def judge(made: Made, kind: str, harm: str, command: str, ran: Ran) -> None:
     if ran.code != 0:
         assert any(name in ran.out for name in names(made, kind, harm, ran)), ran.out
     now = contents(ran.memory)
-    kept = {ref for ref in ran.before if ref in made.committed or not ref.key.startswith("files/")}
+    kept = {ref for ref in ran.before if ref in made.committed or not _may_be_garbage(made, ref)}
     assert {ref for ref in kept if now.get(ref, b"gone") != ran.before[ref]} == set()
     if command.startswith("download"):
         judge_restored(made.tree, ran.target, document, ran.code)
     elif command in ("backup", "heal --read-data") and ran.code in (0, 3):
         judge_committed(made, ran)
+
+
+def _may_be_garbage(made: Made, ref: VersionRef) -> bool:
+    """No diff names a checkpoint that somebody has put on top."""
+    forged = ref.key == "manifest_checkpoint" and ref not in contents(made.memory)
+    return forged or ref.key.startswith("files/")
 
 
 def names(made: Made, kind: str, harm: str, ran: Ran) -> set[str]:

@@ -173,7 +173,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         golden, victim = golden_stores.load(name), victims(name, tmp_path / "looking")[kind]
         HARMS[harm](golden.store, victim.ref, victim.other if harm == "swapped" else victim.older)
         before = contents(golden.store)
-        monkeypatch.setattr("rrbackup.api.store_of", lambda config, threads: golden.store)
+        monkeypatch.setattr("rrbackup.verbs.opened.store_of", lambda config, *rest: golden.store)
         settings = {
             "base_path": str(tmp_path / "here/base"),
             "local_manifest_file": str(tmp_path / "here/manifest"),

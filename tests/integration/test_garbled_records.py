@@ -92,7 +92,7 @@ def ground(
         """Two commits, and a garbage list with an entry."""
         memory, base = MemoryStore(), tmp_path / "base"
         memory.clock_ns = time_ns()
-        monkeypatch.setattr("rrbackup.api.store_of", lambda config, threads: memory)
+        monkeypatch.setattr("rrbackup.verbs.opened.store_of", lambda config, *rest: memory)
         quicker(monkeypatch)
         settings = {
             "base_path": str(base),
