@@ -4,7 +4,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Protocol
 
 from attrs import field, frozen
@@ -60,6 +59,7 @@ class SourceReader:
         self._digest = hashlib.sha256()
         self._count = 0
         self._grew = False
+        self._same: bool | None = None
 
     @property
     def size(self) -> int:
@@ -87,11 +87,12 @@ class SourceReader:
         except OSError as error:
             raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
 
-    @cached_property
+    @property
     def stable(self) -> bool:
         """Whether the file was the same after reading as before."""
-        same = _fingerprint(self._file.now()) == _fingerprint(self._file.before)
-        return same and self._count == self.size and not self._grew
+        if self._same is None:
+            self._same = _fingerprint(self._file.now()) == _fingerprint(self._file.before)
+        return self._same and self._count == self.size and not self._grew
 
     @property
     def content(self) -> Content:

@@ -164,7 +164,8 @@ class BackupTransfer:
             raise
         except SourceError as error:
             result = _failed(candidate, error)
-        result = evolve(result, leftovers=tuple(attempts.leftovers), doubtful=attempts.doubtful)
+        if attempts.leftovers or attempts.doubtful:
+            result = evolve(result, leftovers=tuple(attempts.leftovers), doubtful=attempts.doubtful)
         self._tell(result)
         return result
 

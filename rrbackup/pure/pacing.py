@@ -31,7 +31,9 @@ class Pace:
 
 def turn(pace: Pace, now: float) -> tuple[Pace, float]:
     """The next request's turn: when it may be sent, and the pace for those after it."""
-    start = max(now, pace.next_turn) if pace.interval else now
+    if not pace.interval:
+        return pace, now
+    start = max(now, pace.next_turn)
     return evolve(pace, next_turn=start + pace.interval), start
 
 
