@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from attrs import Factory, field, frozen
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from rrbackup.errors import DamagedObject
 from rrbackup.pure import xchacha
@@ -28,6 +26,9 @@ SEALED_LABEL: Final = "rrbackup-sealed"
 
 def subkey(key: bytes, use: str) -> bytes:
     """The 32-byte key for one use: HKDF-SHA256 without salt, with `rrbackup 2 ` and the use as info."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"rrbackup 2 " + use.encode()).derive(key)
 
 

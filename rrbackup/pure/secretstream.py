@@ -6,15 +6,16 @@ putting messages together first: at megabytes a message a copy costs as much as 
 which fits some lengths, is slower on the whole (bench/secretstream.py).
 """
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from attrs import field, frozen
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.ciphers import CipherContext
-from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from rrbackup.errors import DamagedObject
 from rrbackup.pure.xchacha import BLOCK_BYTES, HCHACHA_BYTES, KEY_BYTES, MAC_BYTES, chacha20, hchacha20
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
+    from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 HEADER_BYTES: Final = 24
 OVERHEAD_BYTES: Final = 1 + MAC_BYTES
@@ -72,7 +73,7 @@ def push(state: State, message: Data, associated: bytes = b"", tag: int = TAG_ME
 def push_parts(state: State, message: Data, associated: bytes = b"", tag: int = TAG_MESSAGE) -> Pushed:
     """As `push`, without the copy that joins the parts."""
     stream = chacha20(state.key, state.nonce)
-    poly = Poly1305(_one_time_key(stream))
+    poly = _poly1305(stream)
     block = stream.update(bytes((tag,)) + bytes(BLOCK_BYTES - 1))
     body = stream.update(message)
     _authenticate(poly, associated, block, body)
@@ -90,7 +91,7 @@ def pull(state: State, ciphertext: Data, associated: bytes = b"") -> tuple[bytes
     view = memoryview(ciphertext)
     body, mac = view[1:-MAC_BYTES], bytes(view[-MAC_BYTES:])
     stream = chacha20(state.key, state.nonce)
-    poly = Poly1305(_one_time_key(stream))
+    poly = _poly1305(stream)
     pad = stream.update(bytes(BLOCK_BYTES))
     _authenticate(poly, associated, bytes(view[:1]) + pad[1:], body)
     _verify(poly, mac)
@@ -98,11 +99,14 @@ def pull(state: State, ciphertext: Data, associated: bytes = b"") -> tuple[bytes
     return stream.update(body), tag, _after(state, mac, tag)
 
 
-def _one_time_key(stream: CipherContext) -> bytes:
-    return stream.update(bytes(BLOCK_BYTES))[:KEY_BYTES]
+def _poly1305(stream: "CipherContext") -> "Poly1305":
+    """Under the one-time key that a stream begins with."""
+    from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+    return Poly1305(stream.update(bytes(BLOCK_BYTES))[:KEY_BYTES])
 
 
-def _authenticate(poly: Poly1305, associated: bytes, block: bytes, body: Data) -> None:
+def _authenticate(poly: "Poly1305", associated: bytes, block: bytes, body: Data) -> None:
     poly.update(associated + bytes(-len(associated) % 16) + block)
     poly.update(body)
     # libsodium pads the message by its length mod 16, where the IETF construction fills it up to 16
@@ -113,7 +117,9 @@ def _length(count: int) -> bytes:
     return count.to_bytes(8, "little")
 
 
-def _verify(poly: Poly1305, mac: bytes) -> None:
+def _verify(poly: "Poly1305", mac: bytes) -> None:
+    from cryptography.exceptions import InvalidSignature
+
     try:
         poly.verify(mac)
     except InvalidSignature:
