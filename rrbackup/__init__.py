@@ -108,12 +108,13 @@ if TYPE_CHECKING:
     )
     from rrbackup.pure.names import path_bytes, path_text
     from rrbackup.pure.pipeline import PipelineRule
-    from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned
+    from rrbackup.pure.plan import BackupPlan, Candidate, Planned
     from rrbackup.pure.policies import PolicyMode
     from rrbackup.pure.prices import Cost, Traffic
     from rrbackup.pure.reason import Reason
     from rrbackup.pure.report import BackupResult, CollectResult, Counts, DownloadResult, Listing, Version
     from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan, RestoreReason, RestoreStep
+    from rrbackup.pure.rules import Detection
     from rrbackup.pure.scan import LeftOut
     from rrbackup.pure.soundness import Lost, ManifestState, Unsound
     from rrbackup.pure.statistics import CommitStats, PipelineStats, RepositoryStats
@@ -263,6 +264,7 @@ _MODULES = (
     "rrbackup.pure.filters",
     "rrbackup.pure.pipeline",
     "rrbackup.pure.reason",
+    "rrbackup.pure.rules",
     "rrbackup.pure.plan",
     "rrbackup.pure.report",
     "rrbackup.pure.prices",

@@ -22,7 +22,7 @@ from rrbackup.errors import ConfigError
 from rrbackup.pure.compression import DEFAULT_LEVEL
 from rrbackup.pure.model import Mode, Word
 from rrbackup.pure.pipeline import PipelineRule
-from rrbackup.pure.plan import Detection
+from rrbackup.pure.rules import Detection
 from rrbackup.pure.salt_record import INTERACTIVE, MAX_MEMORY_BYTES, MAX_PASSES, MODERATE
 
 _TEXT = check.checked_by(check.text)

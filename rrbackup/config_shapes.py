@@ -13,7 +13,7 @@ from attrs import AttrsInstance, has
 from rrbackup.config_check import keys_of
 from rrbackup.pure.model import Word
 from rrbackup.pure.pipeline import PipelineRule, in_order
-from rrbackup.pure.plan import Detection
+from rrbackup.pure.rules import Detection
 
 Rule = PipelineRule | tuple[str, Sequence[Word]]
 

@@ -13,9 +13,12 @@ import pytest
 from argon2.low_level import hash_secret_raw
 from botocore.loaders import create_loader
 
+from rrbackup.effects import botocore_loading
+
 _PLACE = "rrbackup.effects.keys.hash_secret_raw"
 _derived = cache(hash_secret_raw)
 _loader = cache(create_loader)
+_description = cache(botocore_loading._QuickFiles().load_file)
 _LEAST: dict[str, int] = {"time_cost": 3, "memory_cost": 8}
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
@@ -24,6 +27,7 @@ def once(patch: pytest.MonkeyPatch) -> None:
     """Derive a key from the same password, salt and cost once; read boto3's descriptions of the service once."""
     patch.setattr(_PLACE, _derived)
     patch.setattr("botocore.session.create_loader", _loader)
+    patch.setattr(botocore_loading._QuickFiles, "load_file", lambda files, path: _description(path))
 
 
 def cheap_keys(patch: pytest.MonkeyPatch) -> None:

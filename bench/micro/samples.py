@@ -15,7 +15,7 @@ from rrbackup.pure.model import (
     TransactionId,
     VersionId,
 )
-from rrbackup.pure.plan import Rules
+from rrbackup.pure.rules import Rules
 from rrbackup.pure.scan import Scanned
 
 ENTRIES = 100_000

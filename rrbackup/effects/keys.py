@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
+from argon2.exceptions import HashingError
+from argon2.low_level import Type, hash_secret_raw
 from attrs import frozen
 
 from rrbackup.effects.single_writer import SingleWriter
@@ -52,9 +54,6 @@ def derive(password: str, kdf: Kdf) -> bytes:
 
     Raises UsageError for a password that is not Unicode text, RRBackupError where memory does not suffice.
     """
-    from argon2.exceptions import HashingError
-    from argon2.low_level import Type, hash_secret_raw
-
     try:
         return hash_secret_raw(
             secret=_encoded(password),

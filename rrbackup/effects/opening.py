@@ -22,7 +22,7 @@ from rrbackup.pure.keys import Keyring, hashed_name
 from rrbackup.pure.model import PathText, Word
 from rrbackup.pure.names import hashed_key, object_key, plain_digest
 from rrbackup.pure.pipeline import pipeline_for
-from rrbackup.pure.plan import Rules
+from rrbackup.pure.rules import Rules
 from rrbackup.pure.salt_record import Cost
 
 Ask = Callable[[bool], str]

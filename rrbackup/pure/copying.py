@@ -28,9 +28,10 @@ from rrbackup.pure.model import (
     Status,
     TransactionId,
 )
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, Rules, words_for
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned, words_for
 from rrbackup.pure.reason import Reason
 from rrbackup.pure.report import Version
+from rrbackup.pure.rules import Rules
 
 NONCE_DIGITS = 16
 _EMPTY_SHA256 = sha256().hexdigest()

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
-from operator import attrgetter
+from operator import itemgetter
 
 import orjson
 from attrs import frozen
@@ -46,9 +46,9 @@ _SEEN_FROM = 1
 """A line is `[[what a scan tells],{what else there is}]`."""
 _PATH = re.compile(rb'\[\[("(?:[^"\\]|\\.)*")')
 _EXTRA = b'"extra":'
-_plain_seen = attrgetter("path", "type", "size", "mtime_ns", "mode", "target")
-_file_seen = attrgetter("path", "type", "size", "mtime_ns", "mode", "target", "ctime_ns", "inode")
 _SEEN = ("path", "type", "size", "mtime_ns", "mode", "target")
+_plain_seen = itemgetter(*map(Scanned._fields.index, _SEEN))
+_file_seen = itemgetter(*map(Scanned._fields.index, (*_SEEN, "ctime_ns", "inode")))
 
 
 @frozen(eq=False)
@@ -108,18 +108,17 @@ def path_in(row: Row) -> PathText:
 
 
 def says(row: Row, found: Scanned) -> bool:
-    """Whether a line says that this disk held, when it was last seen, just what was found, and nothing else."""
+    """Whether a line says that this disk held, when it was last seen, just what was found, and nothing else.
+
+    What else is known stands last, so it is looked for from there, and a quote within a text is escaped. Holes no scan
+    tells of, so those are looked at.
+    """
     if not isinstance(row, bytes):
         return False
     seen = _file_seen(found) if found.type is EntryType.FILE else (*_plain_seen(found), None, None)
-    return row.startswith(orjson.dumps(seen), _SEEN_FROM) and _says_extra(row, found.extra)
-
-
-def _says_extra(row: bytes, extra: Extra | None) -> bool:
-    """What else is known stands last, so it is looked for from there, and a quote within a text is escaped. Holes no
-    scan tells of, so those are looked at.
-    """
-    return row.rfind(_EXTRA) < 0 if extra is None else row.endswith(_extra_bytes(extra))
+    if not row.startswith(orjson.dumps(seen), _SEEN_FROM):
+        return False
+    return row.rfind(_EXTRA) < 0 if found.extra is None else row.endswith(_extra_bytes(found.extra))
 
 
 @lru_cache

@@ -5,8 +5,7 @@ The rule: a file is a *candidate* when its size, times or inode differ from what
 (links, folders, deletions, a changed mode) is decided here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from attrs import define, evolve, field, frozen
 
@@ -14,7 +13,7 @@ from rrbackup.errors import ConfigError
 from rrbackup.pure.attributes import Extra
 from rrbackup.pure.exclusions import why_left_out
 from rrbackup.pure.extras import carried
-from rrbackup.pure.keeping import Keeper, PathFilter
+from rrbackup.pure.keeping import Keeper
 from rrbackup.pure.local_format import Row, entry_in
 from rrbackup.pure.model import (
     NOT_RECORDED,
@@ -33,18 +32,11 @@ from rrbackup.pure.model import (
 from rrbackup.pure.names import path_order
 from rrbackup.pure.pairing import pair_up
 from rrbackup.pure.reason import Reason
+from rrbackup.pure.rules import Detection, Rules
 from rrbackup.pure.scan import LeftOut, Scanned
 
 CLOCK_GRANULARITY_NS = 2_000_000_000
 """The coarsest timestamps among file systems in use (FAT: two seconds)."""
-
-
-class Detection(StrEnum):
-    """When a file counts as possibly changed (configuration key `change_detection`)."""
-
-    STAT = "stat"
-    MTIME = "mtime"
-    CONTENT = "content"
 
 
 @frozen
@@ -74,26 +66,6 @@ class Planned:
     change: Change
     reason: Reason
     stamp: LocalStamp | None = None
-
-
-@frozen
-class Rules:
-    """What the configuration says about paths, as functions and filters.
-
-    `reprocess`: files that are stored with less processing than `words` asks for now are stored again.
-    """
-
-    ignore: PathFilter
-    skip_delete: PathFilter
-    words: Callable[[str], tuple[Word, ...] | None]
-    key: Callable[[PathText, tuple[Word, ...]], str]
-    detection: Detection = Detection.STAT
-    reprocess: bool = False
-
-    @property
-    def trust_stat(self) -> bool:
-        """Whether a file counts as unchanged where size, times, mode and inode are what they were."""
-        return self.detection is not Detection.CONTENT and not self.reprocess
 
 
 @frozen
@@ -154,8 +126,12 @@ def make_plan(
     would have to be stored.
     """
     walk = _Walk(rules)
+    trusts = rules.trust_stat
     for before, now, same in pair_up(old, walk.passing(found)):
-        walk.step(before, now, same)
+        if same and trusts and now is not None:
+            walk.stay(now)
+        else:
+            walk.step(before, now)
     return walk.plan(head)
 
 
@@ -178,14 +154,15 @@ class _Walk:
     scanned: int = 0
 
     def passing(self, found: Iterable[Scanned | Problem | LeftOut]) -> Iterator[Scanned]:
+        places = bool(self.rules.skip_delete)
         for item in found:
-            if not isinstance(item, Scanned):
+            if isinstance(item, Scanned):
+                self.scanned += 1
+                if places:
+                    self.places.append(item)
+                yield item
+            else:
                 self._pass_over(item)
-                continue
-            self.scanned += 1
-            if self.rules.skip_delete:
-                self.places.append(item)
-            yield item
 
     def _pass_over(self, item: Problem | LeftOut) -> None:
         if isinstance(item, Problem):
@@ -193,11 +170,11 @@ class _Walk:
         else:
             self.left_out[item.path] = item.reason
 
-    def step(self, before: Row | None, now: Scanned | None, same: bool) -> None:
-        if same and now is not None and self.rules.trust_stat:
-            self.sizes.add(now.size)
-            self.unchanged += 1
-            return
+    def stay(self, now: Scanned) -> None:
+        self.sizes.add(now.size)
+        self.unchanged += 1
+
+    def step(self, before: Row | None, now: Scanned | None) -> None:
         old = None if before is None else entry_in(before)
         if old is not None:
             self.sizes.add(old.entry.size)

@@ -28,7 +28,7 @@ from rrbackup.events import Notice
 from rrbackup.pure import format2, local_format
 from rrbackup.pure.model import Claim, ClaimState, ProblemKind, Status, TransactionId, Word
 from rrbackup.pure.pipeline import PipelineRule
-from rrbackup.pure.plan import Detection
+from rrbackup.pure.rules import Detection
 from tests.integration.conftest import Bench
 from tests.integration.trees import look, write
 

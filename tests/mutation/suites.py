@@ -17,6 +17,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "keeping": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
     "pairing": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
     "plan": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
+    "rules": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
     "manifest": ("tests/unit/test_chain.py", "tests/unit/test_manifest_rules.py"),
     "chain": ("tests/unit/test_chain.py", "tests/unit/test_chain_rules.py"),
 }

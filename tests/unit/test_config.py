@@ -15,7 +15,7 @@ from rrbackup.config import Config, CryptoSettings, DirectorySettings, S3Setting
 from rrbackup.errors import ConfigError
 from rrbackup.pure.model import Mode, Word
 from rrbackup.pure.pipeline import PipelineRule
-from rrbackup.pure.plan import Detection
+from rrbackup.pure.rules import Detection
 
 SAMPLES = Path(__file__).parent / "samples"
 SECRET = "correct horse battery staple"

@@ -38,7 +38,7 @@ from rrbackup.pure.model import (
 )
 from rrbackup.pure.outcomes import Content, Settled
 from rrbackup.pure.pipeline import PipelineRule, pipeline_for
-from rrbackup.pure.plan import Rules
+from rrbackup.pure.rules import Rules
 
 A, B = PathText("/a"), PathText("/b")
 NONCES = ("0123456789abcdef", "fedcba9876543210")

@@ -26,7 +26,8 @@ from rrbackup.pure.model import (
     VersionId,
 )
 from rrbackup.pure.names import path_order
-from rrbackup.pure.plan import Detection, Rules, make_plan
+from rrbackup.pure.plan import make_plan
+from rrbackup.pure.rules import Detection, Rules
 from rrbackup.pure.scan import Scanned
 
 HEAD = HeadRef(VersionId("v"), '"e"', "ab" * 32, 1, RepositoryId("r"))

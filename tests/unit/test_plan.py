@@ -29,16 +29,9 @@ from rrbackup.pure.model import (
 )
 from rrbackup.pure.names import path_order
 from rrbackup.pure.pairing import pair_up
-from rrbackup.pure.plan import (
-    CLOCK_GRANULARITY_NS,
-    BackupPlan,
-    Detection,
-    Rules,
-    is_recent,
-    make_plan,
-    reason_to_read,
-)
+from rrbackup.pure.plan import CLOCK_GRANULARITY_NS, BackupPlan, is_recent, make_plan, reason_to_read
 from rrbackup.pure.reason import Reason
+from rrbackup.pure.rules import Detection, Rules
 from rrbackup.pure.scan import Scanned
 
 

@@ -24,8 +24,9 @@ from rrbackup.pure.model import (
     VersionId,
     Word,
 )
-from rrbackup.pure.plan import BackupPlan, Candidate, Detection, Planned, Rules, is_recent, make_plan, under
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned, is_recent, make_plan, under
 from rrbackup.pure.reason import Reason
+from rrbackup.pure.rules import Detection, Rules
 from rrbackup.pure.scan import Scanned
 from tests.unit.test_plan import folder, link, rules, scanned, stored
 
