@@ -7,6 +7,7 @@ from rrbackup.cli.documents import Document
 from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.human import version_lines
 from rrbackup.cli.json_stream import Rows
+from rrbackup.cli.looking import ending
 from rrbackup.cli.session import Session
 from rrbackup.cli.texts import counted, human_bytes
 from rrbackup.config import load_config
@@ -22,8 +23,10 @@ def copy(session: Session, to: str, *, last: int | None, dry_run: bool, take_ove
         else:
             plan = repository.plan_copy(target, last=last, on_event=listen)
     if dry_run:
-        return session.listing(_plan_document(plan), _plan_lines(plan))
-    return session.result(_result_document(result), _result_lines(result))
+        session.listing(_plan_document(plan), _plan_lines(plan))
+        return ending(session, plan.lost, None)
+    session.result(_result_document(result), _result_lines(result))
+    return ending(session, result.lost, None)
 
 
 # --- a plan ------------------------------------------------------------------------------------------------
@@ -35,6 +38,7 @@ def _plan_document(plan: CopyPlan) -> Document:
         "skipped": plan.skipped,
         "objects": plan.objects,
         **({} if plan.unrecorded else {"bytes": plan.bytes}),
+        "lost": documents.lost(plan.lost),
         "commits": Rows(map(documents.version_members, plan.commits)),
     }
 
@@ -58,6 +62,7 @@ def _result_document(result: CopyResult) -> Document:
         "skipped": result.skipped,
         "objects": result.objects,
         "bytes": result.bytes,
+        "lost": documents.lost(result.lost),
         "commits": Rows(map(_members, result.commits)),
     }
 

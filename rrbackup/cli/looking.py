@@ -66,10 +66,10 @@ GROWTH = (
 
 def _shown(session: Session, document: Mapping[str, object], table: Table, result: Looked) -> ExitCode:
     session.table(document, table)
-    return _ending(session, result.lost, result.state)
+    return ending(session, result.lost, result.state)
 
 
-def _ending(session: Session, lost: Lost | None, state: ManifestState | None) -> ExitCode:
+def ending(session: Session, lost: Lost | None, state: ManifestState | None) -> ExitCode:
     if lost is None and state is None:
         return ExitCode.DONE
     if not session.options.json:
@@ -137,7 +137,7 @@ def diff(session: Session, before: str, after: str) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
         result = repository.diff(before, after, listen)
     session.table(documents.differences(result), Table(DIFFERENCES, map(_difference_cells, result)))
-    return _ending(session, None, result.state)
+    return ending(session, None, result.state)
 
 
 def _difference_cells(difference: Difference) -> Row:
@@ -204,7 +204,7 @@ def explain(session: Session, path: str) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
         result = repository.explain(path, listen)
     session.listing(documents.explanation(result), _explanation_lines(result))
-    return _ending(session, None, result.state)
+    return ending(session, None, result.state)
 
 
 def _explanation_lines(result: Explanation) -> Iterator[str]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from attrs import evolve, frozen
 
 from rrbackup.effects import planning, settling
+from rrbackup.effects.checkpoints import Reach
 from rrbackup.effects.client import Client
 from rrbackup.effects.committing import due_checkpoint, held_meanwhile, lost, run_job, sender
 from rrbackup.effects.opening import rules_of
@@ -19,7 +20,7 @@ from rrbackup.effects.stored_contents import CopyTransfer, StoredContents
 from rrbackup.errors import ConfigError, RRBackupError
 from rrbackup.events import CommitCopied, CopyPlanned, OnEvent
 from rrbackup.pure import chain, commit
-from rrbackup.pure.checkpoint import Checkpoint, counted
+from rrbackup.pure.checkpoint import counted
 from rrbackup.pure.claims import Origin
 from rrbackup.pure.copying import (
     NONCE_DIGITS,
@@ -51,19 +52,24 @@ from rrbackup.pure.model import (
 from rrbackup.pure.names import path_order
 from rrbackup.pure.outcomes import Settled
 from rrbackup.pure.report import Version
+from rrbackup.pure.soundness import Lost
 from rrbackup.pure.stretch import Stretch
 
 
 @frozen
 class History:
-    """What is to be copied: the commits of the source, oldest first, in the stretch of the chain they lie in."""
+    """What is to be copied: the commits of the source, oldest first, in the stretch of the chain they lie in.
+
+    Those before them are `lost`.
+    """
 
     stretch: Stretch
     commits: tuple[Link, ...]
+    lost: Lost | None
 
     @classmethod
-    def of(cls, links: tuple[Link, ...], base: Checkpoint | None) -> "History":
-        return cls(Stretch(base, links), tuple(reversed(chain.commits(links))))
+    def of(cls, reach: Reach) -> "History":
+        return cls(Stretch(reach.base, reach.links), tuple(reversed(chain.commits(reach.links))), reach.lost)
 
     def manifest(self, link: Link) -> tuple[LocalEntry, ...]:
         return tuple(self.stretch.up_to(link).manifest().entries)
@@ -71,13 +77,14 @@ class History:
 
 @frozen
 class Found:
-    """The target as it was looked at, and what is left to be copied."""
+    """The target as it was looked at, and what is left to be copied; `lost` would have come first."""
 
     head: HeadRef | None
     manifest: LocalManifest
     todo: tuple[Step, ...]
     already: int
     skipped: int
+    lost: Lost | None
 
 
 def check_local_files(source: Client, target: Client) -> None:
@@ -102,7 +109,8 @@ def look_at(target: Client, head: HeadRef | None, history: History, last: int | 
     missing = history.commits[already + skipped :]
     whole = None if newest is not None or not missing else history.manifest(missing[0])
     entries = None if whole is None else (item.entry for item in whole)
-    return Found(head, manifest, steps(missing, entries), already, skipped)
+    lost = None if newest is not None or skipped else history.lost
+    return Found(head, manifest, steps(missing, entries), already, skipped, lost)
 
 
 def _newest_commit(target: Client) -> Link | None:
@@ -112,7 +120,8 @@ def _newest_commit(target: Client) -> Link | None:
 def plan(target: Client, found: Found) -> CopyPlan:
     """What is left to do, from what the commits say."""
     rules = rules_of(target.config, target.keys.opened)
-    return estimate(found.todo, found.already, found.skipped, Growing.of(found.manifest).holding(), rules)
+    growing = Growing.of(found.manifest)
+    return evolve(estimate(found.todo, found.already, found.skipped, growing.holding(), rules), lost=found.lost)
 
 
 def copy(
@@ -133,7 +142,7 @@ def copy(
     writer.copy(found.todo)
     if writer.rest.held and not found.todo:  # nothing has taken the place of the claim that the recovery holds
         settling.settle(target, evolve(may, continues=False), on_event)
-    return CopyResult(tuple(writer.done), found.already, found.skipped, writer.objects, writer.bytes)
+    return CopyResult(tuple(writer.done), found.already, found.skipped, writer.objects, writer.bytes, found.lost)
 
 
 def _objects(todo: Sequence[Step]) -> list[ObjectRef]:

@@ -32,6 +32,7 @@ from rrbackup.pure.plan import BackupPlan, Candidate, Planned, words_for
 from rrbackup.pure.reason import Reason
 from rrbackup.pure.report import Version
 from rrbackup.pure.rules import Rules
+from rrbackup.pure.soundness import Lost
 
 NONCE_DIGITS = 16
 _EMPTY_SHA256 = sha256().hexdigest()
@@ -187,6 +188,7 @@ class CopyPlan:
 
     `already` counts the source's commits up to the newest that the target has; `skipped`, those that `last` leaves out.
     `objects` contents with `bytes` are to be stored, `unrecorded` of them of a size that rrbackup 1.0 did not record.
+    `lost` is what the copy will lack, because it cannot be read here any more.
     """
 
     commits: tuple[Version, ...]
@@ -195,6 +197,7 @@ class CopyPlan:
     objects: int
     bytes: int
     unrecorded: int = 0
+    lost: Lost | None = None
 
 
 @frozen
@@ -207,13 +210,14 @@ class CopiedCommit:
 
 @frozen
 class CopyResult:
-    """What a copy did. `objects` and `bytes` count the contents that were stored."""
+    """What a copy did. `objects` and `bytes` count the contents that were stored; `lost` is what the copy lacks."""
 
     commits: tuple[CopiedCommit, ...]
     already: int
     skipped: int
     objects: int
     bytes: int
+    lost: Lost | None = None
 
 
 def estimate(todo: Sequence[Step], already: int, skipped: int, holding: Holding, rules: Rules) -> CopyPlan:

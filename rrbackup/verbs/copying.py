@@ -74,6 +74,5 @@ class Copying(Opened):
     def _looker(self, client: Client, last: int | None, tell: OnEvent) -> Callable[[HeadRef | None], Found]:
         """Looks at the target, with a given head, for what it lacks."""
         copying.check_local_files(self._client, client)
-        reach = self._reach(tell)
-        history = History.of(reach.links, reach.base)
+        history = History.of(self._reach(tell))
         return lambda head: copying.look_at(client, head, history, last, tell)

@@ -5,37 +5,18 @@ word that names the object or its path, nothing restored that is not what was co
 commit refers to.
 """
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from time import time_ns
 from typing import Any
 
 import pytest
-from attrs import frozen
 
-from rrbackup import errors
-from rrbackup.cli import main
-from rrbackup.config import Config, CryptoSettings, DirectorySettings
-from rrbackup.effects.memory import MemoryStore
 from rrbackup.pure import checkpoint
-from rrbackup.pure.model import PathText, VersionRef
-from tests.damage import COVERED, HARMS, copy_of
+from tests.damage import HARMS
 from tests.format1_repositories import contents
-from tests.integration.checkpoint_work import stored
-from tests.integration.conftest import Bench
-from tests.integration.restricted_work import interrupted_backup, quicker
-from tests.integration.trees import Seen, look, write
-
-OLD_PASSWORD, PASSWORD = "before", "correct horse"
-PIPELINE: Any = [
-    ["/plain/*", []],
-    ["/packed/*", ["compress"]],
-    ["/sealed/*", ["encrypt"]],
-    ["*", ["hash_names", "compress", "encrypt"]],
-]
-FOLDERS = ("plain", "packed", "sealed", "hidden")
+from tests.integration.matrix_work import FOLDERS, Made, Ran, Run, files_in, judge_ending, make, runner
+from tests.integration.restricted_work import quicker
+from tests.integration.trees import Seen, look
 
 COMMANDS = (
     *("list_versions", "list_files latest", "download latest OUT", "verify", "verify --read-data"),
@@ -96,187 +77,28 @@ EXPECTED: dict[str, dict[str, str]] = {
 }
 """The exit codes of `COMMANDS`, in this order, for each kind of object and each harm."""
 
-
-# --- a repository --------------------------------------------------------------------------------------------------
-
-
-@frozen
-class Victim:
-    """A version that comes to harm, another one of its kind, and an older one of the same key (or of another)."""
-
-    ref: VersionRef
-    other: VersionRef
-    older: VersionRef
-
-
-@frozen
-class Made:
-    """Five commits; the fourth names a checkpoint. `tree` is what the last one holds, `next` what is on disk now."""
-
-    folder: Path
-    memory: MemoryStore
-    victims: dict[str, Victim]
-    tree: dict[bytes, Seen]
-    committed: frozenset[VersionRef]
-
-
-def text(folder: str, name: str, turn: int) -> bytes:
-    """All of one length, compressible, so that only the content tells one from another."""
-    return f"{folder:8}{name:8}{turn:4}".encode() * 40
-
-
-def settings(folder: Path, **more: object) -> dict[str, object]:
-    return {
-        "base_path": str(folder / "base"),
-        "local_manifest_file": str(folder / "manifest"),
-        "local_lock_file": str(folder / "lock"),
-        "directory": {"path": str(folder / "unused")},
-        "crypto": {"crypt_password": PASSWORD, "kdf_passes": 4, "kdf_memory": 32 << 20},
-        "file_pipeline": PIPELINE,
-        **more,
-    }
-
-
-def bench_of(folder: Path, memory: MemoryStore, password: str = PASSWORD, **more: Any) -> Bench:
-    config = Config(
-        base_path=folder / "base",
-        local_manifest_file=str(folder / "manifest"),
-        local_lock_file=str(folder / "lock"),
-        directory=DirectorySettings(path=folder / "unused"),
-        crypto=CryptoSettings(crypt_password=password, kdf_passes=4, kdf_memory=32 << 20),
-        file_pipeline=PIPELINE,
-        **more,
-    )
-    return Bench(folder / "base", config, memory)
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Made:
-    quicker(patch)
-    patch.setattr(checkpoint, "FEWEST_DIFFS", 3)
-    return make(tmp_path_factory.mktemp("matrix"))
-
-
-def make(folder: Path) -> Made:
-    memory, base = MemoryStore(), folder / "base"
-    writer = bench_of(folder, memory, OLD_PASSWORD, write_only=True)
-    for turn in (1, 2):  # what is interrupted and not gone on with is garbage, so the list has two versions
-        write(base, {f"{name}/f": text(name, "f", -turn) for name in FOLDERS})
-        interrupted_backup(writer)
-        write(base, {f"{name}/{file}": text(name, file, turn) for name in FOLDERS for file in ("f", "g")})
-        writer.backup()
-    bench_of(folder, memory, OLD_PASSWORD).open().change_password(PASSWORD)
-    bench = bench_of(folder, memory)
-    for turn in (3, 4, 5):
-        write(base, {f"{name}/{file}": text(name, file, turn) for name in FOLDERS for file in ("f", "g")})
-        bench.backup()
-    committed = bench.open()._client.control.read_references().refs
-    tree = look(base)
-    write(base, {"plain/new": b"for the next commit"})
-    return Made(folder, memory, dict(victims(bench, memory)), tree, committed)
-
-
-def victims(bench: Bench, memory: MemoryStore) -> Iterator[tuple[str, Victim]]:
-    repository = bench.open()
-    last, before = repository.list_files("latest"), repository.list_files("latest~1")
-    objects = {(n, e.path): e.object.ref for n, listing in enumerate((last, before)) for e in listing if e.object}
-    for name in FOLDERS:
-        path = PathText(f"/{name}/f")
-        yield f"{name} file", Victim(objects[0, path], objects[0, PathText(f"/{name}/g")], objects[1, path])
-    diffs, claims = stored(memory, "manifest_diffs"), stored(memory, "gc_log")
-    yield "newest diff", Victim(diffs[0], diffs[1], diffs[1])
-    yield "old diff", Victim(diffs[-2], diffs[-1], diffs[-1])
-    yield "checkpoint", Victim(stored(memory, "manifest_checkpoint")[0], diffs[0], diffs[0])
-    lists, salts = stored(memory, "garbage_objects"), stored(memory, "salt_file")
-    assert (len(lists), len(salts)) == (2, 2)
-    yield "claim", Victim(claims[0], lists[0], claims[-1])
-    yield "garbage list", Victim(lists[0], claims[0], lists[1])
-    yield "salt", Victim(salts[0], salts[1], salts[1])
-
-
 KINDS = tuple(EXPECTED)
 
 
-# --- one run -------------------------------------------------------------------------------------------------------
-
-
-@frozen
-class Ran:
-    code: int
-    out: str
-    memory: MemoryStore
-    target: Path
-    bench: Bench
-    before: dict[VersionRef, bytes | None]
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[[str, str, str], Ran]
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    with pytest.MonkeyPatch.context() as patch:
+        quicker(patch)
+        patch.setattr(checkpoint, "FEWEST_DIFFS", 3)
+        yield make(tmp_path_factory.mktemp("matrix"))
 
 
 @pytest.fixture
 def run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Damages a copy of the repository and runs one command on it, as a program would be run."""
-
-    def run(kind: str, harm: str, command: str) -> Ran:
-        folder = tmp_path / "here"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        for name in ("base", "manifest"):
-            copy = shutil.copytree if (made.folder / name).is_dir() else shutil.copy2
-            copy(made.folder / name, folder / name)
-        memory = copy_of(made.memory)
-        memory.clock_ns = time_ns()
-        victim = made.victims[kind]
-        HARMS[harm](memory, victim.ref, victim.other if harm == "swapped" else victim.older)
-        before = contents(memory)
-        monkeypatch.setattr("rrbackup.verbs.opened.store_of", lambda config, *rest: memory)
-        (folder / "c.json").write_text(json.dumps(settings(folder)))
-        words = [str(folder / "out") if word == "OUT" else word for word in command.split()]
-        capsys.readouterr()
-        code = main(["--c", str(folder / "c.json"), "--json", *words])
-        return Ran(code, capsys.readouterr().out, memory, folder / "out", bench_of(folder, memory), before)
-
-    return run
+    return runner(made, tmp_path, monkeypatch, capsys)
 
 
 def judge(made: Made, kind: str, harm: str, command: str, ran: Ran) -> None:
-    document = ran.document
-    if "error" in document:
-        assert document["error"]["type"] in errors.__all__, document
-    if ran.code != 0:
-        assert any(name in ran.out for name in names(made, kind, harm, ran)), ran.out
-    now = contents(ran.memory)
-    kept = {ref for ref in ran.before if ref in made.committed or not _may_be_garbage(made, ref)}
-    assert {ref for ref in kept if now.get(ref, b"gone") != ran.before[ref]} == set()
+    judge_ending(made, kind, harm, ran)
     if command.startswith("download"):
-        judge_restored(made.tree, ran.target, document, ran.code)
+        judge_restored(made.tree, ran.target, ran.document, ran.code)
     elif command in ("backup", "heal --read-data") and ran.code in (0, 3):
         judge_committed(made, ran)
-
-
-def _may_be_garbage(made: Made, ref: VersionRef) -> bool:
-    """No diff names a checkpoint that somebody has put on top."""
-    forged = ref.key == "manifest_checkpoint" and ref not in contents(made.memory)
-    return forged or ref.key.startswith("files/")
-
-
-def names(made: Made, kind: str, harm: str, ran: Ran) -> set[str]:
-    """One of these has to be said: the object, a version that is not what it was, or the path of its file."""
-    victim = made.victims[kind]
-    concerned = [victim.ref, *([victim.other] if harm == "swapped" else [])]
-    on_top = stored(ran.memory, victim.ref.key)[:1] if harm == COVERED else []
-    path = f"/{kind.split()[0]}/f"
-    return {path, *(name for ref in (*concerned, *on_top) for name in (ref.key, ref.version_id))}
 
 
 def judge_restored(tree: dict[bytes, Seen], target: Path, document: Any, code: int) -> None:
@@ -287,11 +109,6 @@ def judge_restored(tree: dict[bytes, Seen], target: Path, document: Any, code: i
         named = {problem["path"] for problem in document["problems"]}
         assert {f"/{path.decode()}" for path in tree.keys() - restored.keys()} == named
         assert (code == 0) is (named == set())
-
-
-def files_in(target: Path) -> dict[bytes, Seen]:
-    """A folder whose files were all damaged stays behind empty."""
-    return {path: seen for path, seen in look(target).items() if seen.kind == "file"} if target.is_dir() else {}
 
 
 def judge_committed(made: Made, ran: Ran) -> None:
