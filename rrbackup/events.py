@@ -13,6 +13,7 @@ __all__ = [
     "BytesMoved",
     "CheckPlanned",
     "CommitCopied",
+    "Comparing",
     "CopyPlanned",
     "DownloadPlanned",
     "Event",
@@ -28,7 +29,7 @@ __all__ = [
 
 @frozen
 class Scanning:
-    """The tree below `base` is being read; `found` entries so far."""
+    """The tree below `base`, which is backed up or restored to, is being read; `found` entries so far."""
 
     base: str
     found: int
@@ -46,6 +47,14 @@ class PlanMade:
 @frozen
 class DownloadPlanned:
     """`files` files with `size` bytes are to be written; links and folders are not counted."""
+
+    files: int
+    size: int
+
+
+@frozen
+class Comparing:
+    """Of files in a target only the content tells whether they differ: `files` and `size` bytes were read so far."""
 
     files: int
     size: int
@@ -116,6 +125,7 @@ class CommitCopied:
 
 Event = (
     Scanning
+    | Comparing
     | PlanMade
     | DownloadPlanned
     | CheckPlanned

@@ -4,10 +4,11 @@ The rule: a file's bytes count while it is read, and as its size once it is sett
 what is under way never counts beyond the sum that was announced.
 """
 
-from rrbackup.cli.texts import counted
+from rrbackup.cli.texts import counted, human_bytes
 from rrbackup.events import (
     BytesMoved,
     CheckPlanned,
+    Comparing,
     CopyPlanned,
     DownloadPlanned,
     Event,
@@ -38,6 +39,8 @@ class Count:
         match event:
             case Scanning(found=found):
                 self.description = f"scanning: {counted(found, 'entry', 'entries')}"
+            case Comparing(files=files, size=size):
+                self.description = f"comparing: {counted(files, 'file', 'files')}, {human_bytes(size)}"
             case PlanMade() | DownloadPlanned() | CheckPlanned() | CopyPlanned():
                 files, size = event.files, event.size
                 self._expect(files, size)

@@ -16,7 +16,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 DEFAULT_CONFIG = "configuration.json"
 
 _PREFIX = "rrbackup."
-_BEFORE_VALUE = re.compile(r"-[qv]*c|--c|--config")
+_BEFORE_VALUE = re.compile(r"-[qv]*c|--c|--config|--threads|--limit-(upload|download)|--metrics")
 
 
 @frozen

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 
 from attrs import evolve
 
@@ -18,6 +19,7 @@ from rrbackup.effects.attributes import read_xattrs
 from rrbackup.effects.folders import FOLDER, Folders, enter_no_link
 from rrbackup.effects.workers import FETCH_THREADS, side_by_side, workers
 from rrbackup.errors import SourceError
+from rrbackup.events import Comparing, OnEvent, Scanning, ignore_event
 from rrbackup.pure.model import EntryType, PathText
 from rrbackup.pure.names import escape, path_bytes
 from rrbackup.pure.target import Found, Sighting
@@ -35,7 +37,7 @@ _TYPES = {
 }
 
 
-def survey(target: Path, leads: Leads, *, xattrs: bool = False) -> Sighting:
+def survey(target: Path, leads: Leads, on_event: OnEvent = ignore_event, *, xattrs: bool = False) -> Sighting:
     """What is in the target and in those of its folders that `leads` asks for. Raises SourceError for the target.
 
     `xattrs` says whether their extended attributes are of interest.
@@ -47,7 +49,10 @@ def survey(target: Path, leads: Leads, *, xattrs: bool = False) -> Sighting:
     except OSError as error:
         raise SourceError(f"cannot restore into {target}: {error.strerror}") from error
     with closing(Folders(root, enter_no_link)) as folders:
-        return _Survey(folders, leads, xattrs).run()
+        survey = _Survey(folders, leads, xattrs)
+        for found in survey.run():
+            on_event(Scanning(str(target), found))
+        return survey.sighting()
 
 
 class _Survey:
@@ -58,7 +63,8 @@ class _Survey:
         self._found: dict[PathText, Found] = {}
         self._unlisted: set[str] = set()
 
-    def run(self) -> Sighting:
+    def run(self) -> Iterator[int]:
+        """Folder by folder; gives how much was found so far."""
         waiting = [PathText("")]
         while waiting:
             folder = waiting.pop()
@@ -66,6 +72,9 @@ class _Survey:
                 waiting.extend(self._list(folder))
             except OSError:
                 self._unlisted.add(folder)
+            yield len(self._found)
+
+    def sighting(self) -> Sighting:
         return Sighting(self._found, frozenset(self._unlisted))
 
     def _list(self, folder: PathText) -> list[PathText]:
@@ -97,27 +106,53 @@ def _look(entry: os.DirEntry[str], path: PathText, fd: int, device: int) -> Foun
 # --- contents ----------------------------------------------------------------------------------------------------
 
 
-def digests(target: Path, paths: Iterable[PathText], threads: int | None) -> Mapping[PathText, str]:
-    """The SHA-256 of these files of the target, without those that cannot be read."""
+def digests(
+    target: Path, paths: Iterable[PathText], threads: int | None, on_event: OnEvent = ignore_event
+) -> Mapping[PathText, str]:
+    """The SHA-256 of these files of the target, without those that cannot be read. Tells how far it has come."""
     paths = tuple(paths)
     threads = threads or FETCH_THREADS  # no answering times here
     if not paths:
         return {}
     with closing(Folders(os.open(target, FOLDER), enter_no_link)) as folders, workers(threads) as pool:
-        return dict(_known(side_by_side(pool, threads, lambda path: (path, _digest(folders, path)), paths)))
+        reader = _Reader(folders, on_event)
+        return dict(_known(side_by_side(pool, threads, lambda path: (path, reader.digest(path)), paths)))
 
 
 def _known(pairs: Iterable[tuple[PathText, str | None]]) -> Iterator[tuple[PathText, str]]:
     return ((path, digest) for path, digest in pairs if digest is not None)
 
 
-def _digest(folders: Folders, path: PathText) -> str | None:
-    folder, _, name = path_bytes(path).rpartition(b"/")
-    try:
-        with folders.opened(folder) as folder_fd, FileIO(os.open(name, _READ, dir_fd=folder_fd)) as file:
-            digest = hashlib.sha256()
-            while data := file.read(_CHUNK_BYTES):
-                digest.update(data)
-            return digest.hexdigest()
-    except OSError:
-        return None
+class _Reader:
+    """Reads files of the target, side by side."""
+
+    def __init__(self, folders: Folders, on_event: OnEvent) -> None:
+        self._folders = folders
+        self._on_event = on_event
+        self._lock = Lock()
+        self._so_far = Comparing(0, 0)
+
+    def digest(self, path: PathText) -> str | None:
+        digest = hashlib.sha256()
+        self._tell(files=1)
+        for data in self._pieces(path):
+            if data is None:
+                return None
+            digest.update(data)
+            self._tell(size=len(data))
+        return digest.hexdigest()
+
+    def _pieces(self, path: PathText) -> Iterator[bytes | None]:
+        """None in place of what cannot be read."""
+        folder, _, name = path_bytes(path).rpartition(b"/")
+        try:
+            with self._folders.opened(folder) as folder_fd, FileIO(os.open(name, _READ, dir_fd=folder_fd)) as file:
+                while data := file.read(_CHUNK_BYTES):
+                    yield data
+        except OSError:
+            yield None
+
+    def _tell(self, files: int = 0, size: int = 0) -> None:
+        with self._lock:
+            self._so_far = Comparing(self._so_far.files + files, self._so_far.size + size)
+            self._on_event(self._so_far)

@@ -120,6 +120,7 @@ class Restores(Opened):
 
     def _plan(self, version: str, target: Path, asked: Asked, on_event: OnEvent) -> RestorePlan:
         self._refuse_write_only()
+        tell = self._telling(on_event)
         link, commit = self._manifest(version, on_event)
         selection, delete = asked.selection, asked.delete
         selection.check_paths((entry.path for entry in commit), link.version_id)
@@ -132,8 +133,8 @@ class Restores(Opened):
             return found.path in needed or (delete and not found.mounted and selection.may_want_below(found.path))
 
         xattrs = any(entry.extra is not None and entry.extra.xattrs for entry in entries)
-        sighting = survey(target, leads, xattrs=xattrs)
-        hashed = digests(target, doubtful(entries, sighting, wishes), self._threads)
+        sighting = survey(target, leads, tell, xattrs=xattrs)
+        hashed = digests(target, doubtful(entries, sighting, wishes), self._threads, tell)
         return make_restore_plan(link.version_id, commit, sighting, hashed, wishes)
 
     def _protected(self, target: Path) -> Iterator[Selection]:

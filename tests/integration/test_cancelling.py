@@ -9,13 +9,16 @@ import pytest
 
 from rrbackup import (
     Cancelled,
+    Comparing,
     Config,
     DirectorySettings,
     Event,
     Limits,
+    Overwrite,
     ProblemFound,
     Repository,
     RRBackupError,
+    Scanning,
     open_repository,
     testing,
 )
@@ -83,6 +86,22 @@ def test_a_download_cancelled_at_any_turn_leaves_whole_files_only(config: Config
             assert look(target) == look(config.base())
             break
     assert {0, 1, 2} <= seen
+
+
+def test_a_download_is_cancelled_while_it_reads_what_is_in_the_target(config: Config, tmp_path: Path) -> None:
+    size = 3 << 20
+    write(config.base(), {"big": bytes(size)})
+    write(tmp_path / "out", {"big": b"1" * size})  # as big, of another time: only its content tells whether it differs
+    memory = testing.MemoryStore()
+    open_repository(config, store=memory.client()).backup()
+    told: list[Event] = []
+    repository = open_repository(
+        config, store=memory.client(), threads=1, cancelled=lambda: told[-1:] == [Comparing(1, 1 << 20)]
+    )
+    with pytest.raises(Cancelled):
+        repository.download("latest", tmp_path / "out", on_event=told.append, overwrite=Overwrite.IF_CHANGED)
+    assert told[0] == Scanning(str(tmp_path / "out"), 1)
+    assert look(tmp_path / "out")[b"big"].content == b"1" * size
 
 
 VERBS: dict[str, Callable[[Repository, Path], object]] = {

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import click
 import pytest
 
+from rrbackup.cli.commands import program
 from rrbackup.cli.exit_codes import MEANINGS, ExitCode
+from rrbackup.cli.options import command_in
+from rrbackup.cli.program import DEFAULT_COMMAND
 from tests.unit.cli_bench import Bench
 
 
@@ -30,6 +34,19 @@ def test_global_options_stand_before_or_after_the_command(bench: Bench, spelling
 def test_no_command_is_a_backup_however_the_configuration_is_named(bench: Bench, form: list[str]) -> None:
     words = [word.replace("FILE", str(bench.config)) for word in form]
     assert bench.bare(*words, "--json").document["new"] == 2
+
+
+def test_the_value_of_an_option_of_backup_is_no_command() -> None:
+    backup = program.commands[DEFAULT_COMMAND]
+    options = [option for option in backup.params if isinstance(option, click.Option) and not option.is_flag]
+    assert "--threads" in {name for option in options for name in option.opts}
+    for name in (name for option in options for name in option.opts):
+        assert command_in([name, "4"]) is None, name
+
+
+def test_no_command_is_a_backup_with_its_options(bench: Bench) -> None:
+    words = ["--threads", "4", "--limit-upload", "1GiB", "-c", str(bench.config), "--json"]
+    assert bench.bare(*words).document["new"] == 2
 
 
 def test_the_last_configuration_named_counts(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from rrbackup.cli.texts import human_bytes, iso_utc, local_time, shown
 from rrbackup.errors import RRBackupError
 from rrbackup.events import (
     BytesMoved,
+    Comparing,
     DownloadPlanned,
     Event,
     FileDone,
@@ -200,6 +201,7 @@ PLAN = PlanMade(2, 100, 7)
     [
         ([], None, 0, "looking"),
         ([Scanning("/base", 1000)], None, 0, "scanning: 1000 entries"),
+        ([Comparing(1, 3 << 20)], None, 0, "comparing: 1 file, 3.0 MiB"),
         ([ProblemFound(Problem(A, ProblemKind.SPECIAL, "a pipe")), PLAN], 100, 0, "0 of 2 files"),
         ([DownloadPlanned(1, 5)], 5, 0, "0 of 1 file"),
         ([PLAN, BytesMoved(A, 10), BytesMoved(A, 10), BytesMoved(B, 5)], 100, 25, "0 of 2 files"),

@@ -13,18 +13,19 @@ from rrbackup import testing
 
 _NAMES = """
 AccessDenied Applied BackupPlan BackupResult BasePathEmpty BasePathMissing Busy BytesMoved Cancelled Candidate Change
-CheckPlanned ClientAtWork CollectResult CommandFailed CommitCopied CommitStats Comparison ConditionFailed Config
-ConfigError CopiedCommit CopyPlan CopyPlanned CopyResult Cost Counts Credentials CryptoSettings Damage DamageKind
-DamagedChain DamagedObject DamagedRecord Decision Detection Diagnosis Difference DifferenceKind DirectorySettings
-DownloadPlanned DownloadResult Entry EntryType Event Explanation Extra FileDone Found Happening HeadDeleted HeadRef
-HeadRepaired HealResult LeftOut Limits Listing LocalLockHeld LocalStateError Lost ManifestState Mode ModeError
-NoSuchPath NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OldClientWrote OnEvent OutcomeUnknown Overwrite
-Owner PasswordChanged PasswordMissing PathEvent PathHistory PathText PipelineRule PipelineStats PlanMade Planned
-PolicyMode Problem ProblemFound ProblemKind Published RRBackupError Reason Repository RepositoryError RepositoryStats
-RestoreAct RestorePlan RestoreReason RestoreStep S3Settings SaltVersion Scanning SearchResult SourceError StalePlan
-Status StoreError StoreMissing StoreUnavailable StoreWentBack Touched Traffic TransactionLost Unsound UnsupportedFormat
-UpgradeNeeded UsageError Verdict VerifyResult Version VersionId VersionRef Word WrongPassword XAttr decode_plan
-encode_plan load_config open_repository parse_config parse_filter_lines path_bytes path_text
+CheckPlanned ClientAtWork CollectResult CommandFailed CommitCopied CommitStats Comparing Comparison ConditionFailed
+Config ConfigError CopiedCommit CopyPlan CopyPlanned CopyResult Cost Counts Credentials CryptoSettings Damage
+DamageKind DamagedChain DamagedObject DamagedRecord Decision Detection Diagnosis Difference DifferenceKind
+DirectorySettings DownloadPlanned DownloadResult Entry EntryType Event Explanation Extra FileDone Found Happening
+HeadDeleted HeadRef HeadRepaired HealResult LeftOut Limits Listing LocalLockHeld LocalStateError Lost ManifestState
+Mode ModeError NoSuchPath NoSuchVersion NotVersioned Notice ObjectMissing ObjectRef OldClientWrote OnEvent
+OutcomeUnknown Overwrite Owner PasswordChanged PasswordMissing PathEvent PathHistory PathText PipelineRule
+PipelineStats PlanMade Planned PolicyMode Problem ProblemFound ProblemKind Published RRBackupError Reason Repository
+RepositoryError RepositoryStats RestoreAct RestorePlan RestoreReason RestoreStep S3Settings SaltVersion Scanning
+SearchResult SourceError StalePlan Status StoreError StoreMissing StoreUnavailable StoreWentBack Touched Traffic
+TransactionLost Unsound UnsupportedFormat UpgradeNeeded UsageError Verdict VerifyResult Version VersionId VersionRef
+Word WrongPassword XAttr decode_plan encode_plan load_config open_repository parse_config parse_filter_lines
+path_bytes path_text
 """
 PUBLIC = _NAMES.split()
 
