@@ -18,6 +18,7 @@ from rrbackup.effects import botocore_loading
 _PLACE = "rrbackup.effects.keys.hash_secret_raw"
 _derived = cache(hash_secret_raw)
 _loader = cache(create_loader)
+_read_description = botocore_loading._QuickFiles.load_file
 _description = cache(botocore_loading._QuickFiles().load_file)
 _LEAST: dict[str, int] = {"time_cost": 3, "memory_cost": 8}
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -28,6 +29,12 @@ def once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_PLACE, _derived)
     patch.setattr("botocore.session.create_loader", _loader)
     patch.setattr(botocore_loading._QuickFiles, "load_file", lambda files, path: _description(path))
+
+
+def descriptions_anew(patch: pytest.MonkeyPatch) -> None:
+    """Read them again: clients that were made of those that are kept may have changed them."""
+    patch.setattr("botocore.session.create_loader", create_loader)
+    patch.setattr(botocore_loading._QuickFiles, "load_file", _read_description)
 
 
 def cheap_keys(patch: pytest.MonkeyPatch) -> None:

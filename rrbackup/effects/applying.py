@@ -16,7 +16,7 @@ from rrbackup.effects.credentials import Provider
 from rrbackup.effects.opening import s3_options
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.s3_client import session_of
-from rrbackup.effects.s3_errors import Asked, code_of, translated
+from rrbackup.effects.s3_errors import Asked, Translated, code_of
 from rrbackup.effects.store import Store
 from rrbackup.errors import ModeError, StoreError, UsageError
 from rrbackup.pure.model import Mode
@@ -72,7 +72,7 @@ def apply_policy(config: Config, mode: PolicyMode, user: str, credentials: Provi
     """
     text = json.dumps(policy(mode, place_of(config)), separators=(",", ":"))
     asked = Asked(f"put the policy {mode.policy_name} on", f"the user {user}", "iam:PutUserPolicy")
-    with translated(asked), _explained(asked):
+    with Translated(asked), _explained(asked):
         _iam(s3_options(_s3_of(config), credentials)).put_user_policy(
             UserName=user, PolicyName=mode.policy_name, PolicyDocument=text
         )
@@ -156,7 +156,7 @@ def life_cycle_rules(client: "S3Client", bucket: str) -> "GetBucketLifecycleConf
     """The life-cycle rules of a bucket; None where there are none."""
     from botocore.exceptions import ClientError
 
-    with translated(Asked("read the life-cycle rules of", f"s3://{bucket}", "s3:GetLifecycleConfiguration")):
+    with Translated(Asked("read the life-cycle rules of", f"s3://{bucket}", "s3:GetLifecycleConfiguration")):
         try:
             return client.get_bucket_lifecycle_configuration(Bucket=bucket)
         except ClientError as error:
@@ -175,5 +175,5 @@ def _put_rules(
     if found is not None and "TransitionDefaultMinimumObjectSize" in found:
         # left out, this setting of the whole bucket would fall back to its default
         request["TransitionDefaultMinimumObjectSize"] = found["TransitionDefaultMinimumObjectSize"]
-    with translated(Asked("put life-cycle rules on", f"s3://{bucket}", "s3:PutLifecycleConfiguration")):
+    with Translated(Asked("put life-cycle rules on", f"s3://{bucket}", "s3:PutLifecycleConfiguration")):
         client.put_bucket_lifecycle_configuration(**cast("PutBucketLifecycleConfigurationRequestTypeDef", request))

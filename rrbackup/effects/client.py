@@ -79,6 +79,8 @@ class Client:
     @property
     def content_store(self) -> ContentStore:
         """The store as far as contents are concerned, no faster than the limits."""
+        if self._upload is None and self._download is None:
+            return self.store
         return LimitedContents(self.store, self._upload, self._download)
 
     def fetcher(self) -> Fetcher:

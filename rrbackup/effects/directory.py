@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from rrbackup.effects.directory_files import (
+    Translated,
     locked,
     prune,
     remove,
     remove_upload,
     sync_folder,
-    translated,
     volume_clock_ns,
     write_file,
 )
@@ -107,7 +107,7 @@ class DirectoryStore:
     def mark_deleted(self, key: str) -> VersionId:
         """What a DELETE without version id does on S3. rrbackup itself never does that."""
         volume = open_volume(self._root)
-        with translated(f"mark {key} as deleted"), locked(volume.root):
+        with Translated(f"mark {key} as deleted"), locked(volume.root):
             folder = volume.make_folder(self._prefix + key)
             new = next_held(look(folder).versions, marker=True)
             write_file(os.path.join(folder, new.file), b"")
@@ -120,7 +120,7 @@ class DirectoryStore:
     def delete_versions(self, refs: Iterable[VersionRef]) -> None:
         volume = open_volume(self._root)
         for batch in batches(refs):
-            with translated(f"delete {len(batch)} versions, the first of {batch[0].key}"), locked(volume.root):
+            with Translated(f"delete {len(batch)} versions, the first of {batch[0].key}"), locked(volume.root):
                 self._delete(volume, batch)
 
     def list_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
@@ -133,7 +133,7 @@ class DirectoryStore:
         name = upload_file(upload.upload_id)
         if name is None:
             return
-        with translated(f"give up an upload of {upload.key}"), locked(volume.root):
+        with Translated(f"give up an upload of {upload.key}"), locked(volume.root):
             remove_upload(os.path.join(folder, name))
             prune(volume.root, folder)
 
@@ -143,7 +143,7 @@ class DirectoryStore:
         return volume, volume.folder(self._prefix + key)
 
     def _current(self, key: str, folder: bytes) -> VersionId:
-        with translated(f"look at {key}"):
+        with Translated(f"look at {key}"):
             held = look(folder).versions
         if not held or held[0].marker:
             raise ObjectMissing(f"there is no object {key} in {self.describe()}")
@@ -154,7 +154,7 @@ class DirectoryStore:
         missing = ObjectMissing(f"there is no object {key} version {version_id} in {self.describe()}")
         if name is None:
             raise missing
-        with translated(f"read {key} version {version_id}"):
+        with Translated(f"read {key} version {version_id}"):
             try:
                 return open(os.path.join(folder, name), "rb", buffering=0)
             except (FileNotFoundError, NotADirectoryError):
@@ -162,7 +162,7 @@ class DirectoryStore:
 
     @contextmanager
     def _opened(self, key: str, folder: bytes, version_id: VersionId) -> Iterator[BinaryIO]:
-        with self._file(key, folder, version_id) as file, translated(f"read {key} version {version_id}"):
+        with self._file(key, folder, version_id) as file, Translated(f"read {key} version {version_id}"):
             yield file
 
     def _info(self, volume: Volume, folder: bytes, version_id: VersionId, file: BinaryIO) -> ObjectInfo:
@@ -178,7 +178,7 @@ class DirectoryStore:
 
     def _walk(self, volume: Volume, prefix: str) -> Iterator[tuple[str, Folder]]:
         above, slash, beginning = (self._prefix + prefix).rpartition("/")
-        with translated(f"list {prefix}"):
+        with Translated(f"list {prefix}"):
             top = look(volume.folder(above) if slash else volume.root)
             for key, folder in walk(top, above + slash, beginning):
                 yield key.removeprefix(self._prefix), folder
@@ -209,10 +209,10 @@ def _unlink_version(folder: bytes, version_id: VersionId) -> None:
 
 def _stream(file: BinaryIO, doing: str, start: int, length: int | None) -> Iterator[bytes]:
     left = length
-    with translated(doing):
+    with Translated(doing):
         file.seek(start)
     while left is None or left > 0:
-        with translated(doing):
+        with Translated(doing):
             chunk = file.read(MIB if left is None else min(MIB, left))
         if not chunk:
             return

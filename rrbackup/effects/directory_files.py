@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from time import time_ns
 
 from rrbackup.effects.directory_layout import NAME, Segment, is_leftover, is_scratch
+from rrbackup.effects.retelling import Retelling
 from rrbackup.errors import AccessDenied, StoreError, StoreUnavailable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -23,13 +24,16 @@ _HARD_NAMES = ("Aa", "\u00e9", 'x:?*"<>|', "dot.", "space ")
 _CONFUSABLE = ("aA", "e\u0301", "dot", "space")
 
 
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raise an OSError in here as a `StoreError` whose message says what was being done."""
-    try:
-        yield
-    except OSError as error:
-        raise meaning(error, doing) from error
+class Translated(Retelling):
+    """Raises an OSError in here as a `StoreError` whose message says what was being done."""
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def retold(self, error: BaseException) -> Exception | None:
+        return meaning(error, self._doing) if isinstance(error, OSError) else None
 
 
 def meaning(error: OSError, doing: str) -> StoreError:

@@ -7,12 +7,12 @@ import secrets
 from attrs import frozen
 
 from rrbackup.effects.directory_files import (
+    Translated,
     clear_scratch,
     keeps_names,
     locked,
     make_folders,
     sync_folder,
-    translated,
     write_file,
 )
 from rrbackup.effects.directory_layout import MARKER, path_of, segment
@@ -40,7 +40,7 @@ class Volume:
 def open_volume(root: bytes) -> Volume:
     """Raises `StoreMissing` where there is no store, `UnsupportedFormat` for one of a later layout."""
     shown = os.fsdecode(root)
-    with translated(f"open the store {shown}"):
+    with Translated(f"open the store {shown}"):
         content = _content(root)
     if content is None:
         raise StoreMissing(f"{shown} is no rrbackup store", hint=_HINT)
@@ -57,7 +57,7 @@ def open_volume(root: bytes) -> Volume:
 def create_volume(root: bytes) -> tuple[str, ...]:
     """Make the folder a store unless it is one; says what was done. What the killed left in its root is removed."""
     shown = os.fsdecode(root)
-    with translated(f"prepare the store {shown}"):
+    with Translated(f"prepare the store {shown}"):
         if _content(root) is not None:
             clear_scratch(root)
             return ()

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from attrs import frozen
 
-from rrbackup.effects.directory_files import locked, meaning, prune, remove_upload, sync_folder, translated, write_file
+from rrbackup.effects.directory_files import Translated, locked, meaning, prune, remove_upload, sync_folder, write_file
 from rrbackup.effects.directory_layout import Held, look, metadata_file
 from rrbackup.effects.directory_marker import Volume
 from rrbackup.effects.store import Condition, Stored
@@ -36,7 +36,7 @@ class Upload:
 
     @classmethod
     def begin(cls, volume: Volume, key: str) -> "Upload":
-        with translated(f"begin writing {key}"), locked(volume.root):
+        with Translated(f"begin writing {key}"), locked(volume.root):
             folder = volume.make_folder(key)
             for upload_id in look(folder).uploads:
                 _remove_if_dead(os.path.join(folder, b"%t" + upload_id.encode()))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rrbackup.config import Config
 from rrbackup.effects.applying import bucket_client, life_cycle_rules, place_of
 from rrbackup.effects.s3_answers import date_ns
-from rrbackup.effects.s3_errors import Asked, translated
+from rrbackup.effects.s3_errors import Asked, Translated
 from rrbackup.effects.store import Store
 from rrbackup.errors import AccessDenied, ObjectMissing
 from rrbackup.pure import diagnosis
@@ -57,14 +57,14 @@ class _Bucket:
 
     def clock(self) -> Iterator[Diagnosis]:
         before = time.time_ns()
-        with translated(self._asked("list the versions of", self._place.manifest, "s3:ListBucketVersions")):
+        with Translated(self._asked("list the versions of", self._place.manifest, "s3:ListBucketVersions")):
             answer = self._client.list_object_versions(
                 Bucket=self._name, Prefix=self._place.key(self._place.manifest), MaxKeys=1
             )
         yield diagnosis.of_clock(before, date_ns(answer["ResponseMetadata"]), time.time_ns())
 
     def versioning(self) -> Iterator[Diagnosis]:
-        with translated(Asked("read the versioning of", f"s3://{self._name}", "s3:GetBucketVersioning")):
+        with Translated(Asked("read the versioning of", f"s3://{self._name}", "s3:GetBucketVersioning")):
             status = self._client.get_bucket_versioning(Bucket=self._name).get("Status", "")
         self._versioned = status == "Enabled"
         yield diagnosis.of_versioning(status)
@@ -99,7 +99,7 @@ class _Bucket:
         yield diagnosis.of_deleting(self._mode, _granted(partial(self._delete_nothing, key)))
 
     def _delete_nothing(self, key: str) -> None:
-        with translated(self._asked("delete a version that does not exist of", key, "s3:DeleteObjectVersion")):
+        with Translated(self._asked("delete a version that does not exist of", key, "s3:DeleteObjectVersion")):
             self._client.delete_object(Bucket=self._name, Key=self._place.key(key), VersionId="null")
 
     def writing(self) -> Iterator[Diagnosis]:

@@ -135,8 +135,8 @@ class Restorer:
     def _open(self, entry: Entry, stack: ExitStack) -> "_Copy | None":
         writers: list[FileWriter] = []
         sparse = entry.extra is not None and entry.extra.sparse
-        opening = self._target.file(entry.path, entry.mode, sparse=sparse)
-        self._guarded(entry.path, lambda: writers.append(stack.enter_context(opening)))
+        opening = partial(self._target.file, entry.path, entry.mode, sparse=sparse)
+        self._guarded(entry.path, lambda: writers.append(stack.enter_context(opening())))
         return _Copy(entry, writers[0], self._gives) if writers else None
 
     def _fill(self, copies: Sequence["_Copy"]) -> None:

@@ -8,8 +8,8 @@ import errno
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -46,6 +46,53 @@ def open_up(parent_fd: int, name: bytes) -> None:
         os.close(fd)
 
 
+class _Open:
+    """A descriptor, how many use it, and whether it is closed once nobody does."""
+
+    __slots__ = ("fd", "given_up", "users")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.users = 0
+        self.given_up = False
+
+    def give_up(self) -> None:
+        self.given_up = True
+        self._close_if_unused()
+
+    def leave(self) -> None:
+        self.users -= 1
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self.given_up and not self.users:
+            os.close(self.fd)
+
+
+class Borrowed:
+    """The descriptor `fd` of a folder, until the end of a `with` block or `give_back`, whichever comes first."""
+
+    __slots__ = ("_folders", "_open", "fd")
+
+    def __init__(self, folders: "Folders", used: _Open) -> None:
+        self._folders = folders
+        self._open: _Open | None = used
+        self.fd = used.fd
+
+    def give_back(self) -> None:
+        used, self._open = self._open, None
+        if used is not None:
+            self._folders.take_back(used)
+
+    def __enter__(self) -> int:
+        return self.fd
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.give_back()
+
+
 class Folders:
     """The folders below a root whose descriptor it takes over. Usable from several threads at once.
 
@@ -53,9 +100,9 @@ class Folders:
     """
 
     def __init__(self, root_fd: int, how: Enter) -> None:
-        self._root_fd = root_fd
+        self._root = _Open(root_fd)
         self._enter = how
-        self._open: OrderedDict[bytes, int] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Open] = OrderedDict()
         self._lock = Lock()
         self._closed = False
 
@@ -68,53 +115,51 @@ class Folders:
         self.close()
 
     def close(self) -> None:
-        """After this `open` fails: the numbers of its descriptors may belong to others."""
+        """After this nothing is lent any more; what is still borrowed stays open until it is given back."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
-            for fd in (self._root_fd, *self._open.values()):
-                os.close(fd)
+            for kept in (self._root, *self._kept.values()):
+                kept.give_up()
 
-    def open(self, folder: bytes) -> int:
-        """A descriptor for the caller to close; `folder` is relative to the root, empty for the root itself."""
+    def opened(self, folder: bytes) -> Borrowed:
+        """`folder` is relative to the root, empty for the root itself."""
         with self._lock:
             if self._closed:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-            # A copy, because another thread may push the kept one out.
-            return os.dup(self._reach(folder))
+            used = self._reach(folder)
+            used.users += 1
+        return Borrowed(self, used)
 
-    @contextmanager
-    def opened(self, folder: bytes) -> Iterator[int]:
-        """The same for the length of a `with` block."""
-        fd = self.open(folder)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+    def take_back(self, used: _Open) -> None:
+        with self._lock:
+            used.leave()
 
-    def _reach(self, folder: bytes) -> int:
+    def _reach(self, folder: bytes) -> _Open:
         above, names = folder, list[bytes]()
-        while above and above not in self._open:
+        while above and above not in self._kept:
             above, _, name = above.rpartition(b"/")
             names.append(name)
         return self._descend(above, names)
 
-    def _descend(self, folder: bytes, names: list[bytes]) -> int:
+    def _descend(self, folder: bytes, names: list[bytes]) -> _Open:
         """From a folder that is open down through `names`, of which the last comes first."""
-        fd = self._kept(folder)
+        found = self._known(folder)
         while names:
             name = names.pop()
-            fd = self._enter(fd, name)
+            found = _Open(self._enter(found.fd, name))
             folder = folder + b"/" + name if folder else name
-            self._keep(folder, fd)
-        return fd
+            self._keep(folder, found)
+        return found
 
-    def _kept(self, folder: bytes) -> int:
+    def _known(self, folder: bytes) -> _Open:
         if not folder:
-            return self._root_fd
-        self._open.move_to_end(folder)
-        return self._open[folder]
+            return self._root
+        self._kept.move_to_end(folder)
+        return self._kept[folder]
 
-    def _keep(self, folder: bytes, fd: int) -> None:
-        self._open[folder] = fd
-        if len(self._open) > _KEPT_OPEN:
-            os.close(self._open.popitem(last=False)[1])
+    def _keep(self, folder: bytes, found: _Open) -> None:
+        self._kept[folder] = found
+        if len(self._kept) > _KEPT_OPEN:
+            self._kept.popitem(last=False)[1].give_up()

@@ -5,13 +5,14 @@ boto3 and given. It repeats nothing by itself. What it raises says what happened
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from rrbackup.effects.retelling import Retelling
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -108,15 +109,22 @@ def _client_options(session: "Session", endpoint: str) -> "ClientConfig":
     return options
 
 
-@contextmanager
-def as_boto3(operation: str, place: str) -> Iterator[None]:
-    """Raise what obstore raises in here as boto3 would."""
-    from obstore.exceptions import BaseError
+class AsBoto3(Retelling):
+    """Raises what obstore raises in here as boto3 would."""
 
-    try:
-        yield
-    except (BaseError, FileNotFoundError) as error:  # obstore's NotFoundError is a FileNotFoundError and no BaseError
-        raise _in_boto3s_words(str(error), operation, place) from error
+    __slots__ = ("_operation", "_place")
+
+    def __init__(self, operation: str, place: str) -> None:
+        self._operation = operation
+        self._place = place
+
+    def retold(self, error: BaseException) -> Exception | None:
+        from obstore.exceptions import BaseError
+
+        # obstore's NotFoundError is a FileNotFoundError and no BaseError
+        if isinstance(error, BaseError | FileNotFoundError):
+            return _in_boto3s_words(str(error), self._operation, self._place)
+        return None
 
 
 def _in_boto3s_words(text: str, operation: str, place: str) -> Exception:

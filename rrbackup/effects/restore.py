@@ -11,17 +11,17 @@ new file. Blocks of zeros of a file that had holes become holes.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
 from rrbackup.effects.attributes import attempt, give
-from rrbackup.effects.folders import FOLDER, FULL_TO_OWNER, Folders, enter_no_link, open_up
+from rrbackup.effects.folders import FOLDER, FULL_TO_OWNER, Borrowed, Folders, enter_no_link, open_up
+from rrbackup.effects.retelling import Retelling
 from rrbackup.effects.unfinished import Run, clear_dead
 from rrbackup.errors import SourceError
 from rrbackup.pure.giving import Given
@@ -49,23 +49,43 @@ _IN_THE_WAY = {
 
 
 class FileWriter:
-    """A file under a temporary name, which `commit` gives its own. Not to be shared between threads, but any may
-    `remove` it."""
+    """A file under a temporary name, which `commit` gives its own.
+
+    Leaving its `with` block without that leaves what was there before. Not to be shared between threads, but any may
+    `remove` it.
+    """
 
     def __init__(
-        self, folder_fd: int, names: tuple[bytes, bytes], path: PathText, permissions: int, sparse: bool = False
+        self,
+        folder: Borrowed,
+        names: tuple[bytes, bytes],
+        path: PathText,
+        permissions: int,
+        sparse: bool,
+        left: "Callable[[FileWriter], None]",
     ) -> None:
         self._temporary, self._name = names
-        self._folder_fd = folder_fd
+        self._folder = folder
         self._path = path
-        self.committed = False
         self._sparse = sparse
-        with _naming(path):
-            self._file = FileIO(os.open(self._temporary, _NEW_FILE, permissions, dir_fd=folder_fd), "wb")
+        self._left = left
+        self.committed = False
+        with _Naming(path):
+            self._fd = os.open(self._temporary, _NEW_FILE, permissions, dir_fd=folder.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left(self)
+        self._give_up()
+        self._folder.give_back()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append to the file. Raises `SourceError`, for instance when the disk is full."""
-        with _naming(self._path):
+        with _Naming(self._path):
             if self._sparse:
                 self._write_blocks(memoryview(data))
             else:
@@ -73,42 +93,50 @@ class FileWriter:
 
     def _write_all(self, rest: memoryview) -> None:
         while rest:
-            rest = rest[self._file.write(rest) :]
+            rest = rest[os.write(self._fd, rest) :]
 
     def _write_blocks(self, data: memoryview) -> None:
         """Passes over blocks of zeros, as they lie in the file."""
         while data:
-            block = data[: _BLOCK - self._file.tell() % _BLOCK]
+            block = data[: _BLOCK - self._position() % _BLOCK]
             if block == _ZEROS[: len(block)]:
-                self._file.seek(len(block), os.SEEK_CUR)
+                os.lseek(self._fd, len(block), os.SEEK_CUR)
             else:
                 self._write_all(block)
             data = data[len(block) :]
+
+    def _position(self) -> int:
+        return os.lseek(self._fd, 0, os.SEEK_CUR)
 
     def commit(self, given: Given) -> None:
         """Set what is `given`, then put the file in its place. Raises SourceError also where only that was not all
         set.
         """
-        with _naming(self._path):
+        with _Naming(self._path):
             if self._sparse:
-                self._file.truncate()
-            failed = give(self._file.fileno(), given)
-            self._file.close()  # some file systems only now say that the disk is full
-            _put_in_place(self._folder_fd, self._temporary, self._name)
+                os.ftruncate(self._fd, self._position())
+            failed = give(self._fd, given)
+            self._close()  # some file systems only now say that the disk is full
+            _put_in_place(self._folder.fd, self._temporary, self._name)
         self.committed = True
         _complain(self._path, failed)
 
-    def close(self) -> None:
-        """Give up whatever has not been committed."""
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _give_up(self) -> None:
+        """Whatever has not been committed."""
         if self.committed:
             return
         with suppress(OSError):
-            self._file.close()
+            self._close()
         self.remove()
 
     def remove(self) -> None:
         """Take the temporary name away: what is written from now on goes nowhere, and `commit` fails."""
-        _remove(self._folder_fd, self._temporary)
+        _remove(self._folder.fd, self._temporary)
 
 
 class Target:
@@ -147,28 +175,29 @@ class Target:
                 writer.remove()
         self._run.end()
 
-    @contextmanager
-    def file(self, path: PathText, mode: int = 0, *, sparse: bool = False) -> Iterator[FileWriter]:
-        """A writer for the file at `path`; leaving without `commit` leaves what was there before.
+    def file(self, path: PathText, mode: int = 0, *, sparse: bool = False) -> FileWriter:
+        """A writer for the file at `path`, for a `with` block.
 
-        Only its owner can read the file before that, unless `mode` says that its permissions were not recorded.
+        Only its owner can read the file before it is committed, unless `mode` says that its permissions were not
+        recorded.
         """
-        with self._parent(path) as (folder_fd, name):
-            permissions = _OF_NEW_FILES if mode == NOT_RECORDED else _PRIVATE
-            writer = self._begun(FileWriter(folder_fd, (self._run.name(), name), path, permissions, sparse))
-            try:
-                yield writer
-            finally:
-                with self._lock:
-                    self._under_way.remove(writer)
-                writer.close()
-
-    def _begun(self, writer: FileWriter) -> FileWriter:
+        permissions = _OF_NEW_FILES if mode == NOT_RECORDED else _PRIVATE
+        above, _, name = path_bytes(path).rpartition(b"/")
+        folder = self._lent(path, above)
+        try:
+            writer = FileWriter(folder, (self._run.name(), name), path, permissions, sparse, self._ended)
+        except SourceError:
+            folder.give_back()
+            raise
         with self._lock:
             self._under_way.add(writer)
             if self._left:
                 writer.remove()
         return writer
+
+    def _ended(self, writer: FileWriter) -> None:
+        with self._lock:
+            self._under_way.remove(writer)
 
     def directory(self, path: PathText, mode: int = NOT_RECORDED) -> None:
         """Make a folder, with those above it; one that exists is left alone.
@@ -177,7 +206,7 @@ class Target:
         that, and may write into one that exists.
         """
         finished = mode != NOT_RECORDED
-        with self._parent(path) as (folder_fd, name), _naming(path):
+        with self._parent(path) as (folder_fd, name), _Naming(path):
             try:
                 os.mkdir(name, FULL_TO_OWNER if finished else _OF_NEW_FOLDERS, dir_fd=folder_fd)
             except FileExistsError:
@@ -188,13 +217,13 @@ class Target:
 
     def finish_directory(self, path: PathText, given: Given) -> None:
         """Set what is `given` on a folder, after all writing below it."""
-        with self._opened(path) as folder_fd, _naming(path):
+        with self._opened(path) as folder_fd, _Naming(path):
             failed = give(folder_fd, given)
         _complain(path, failed)
 
     def update(self, path: PathText, given: Given) -> None:
         """Set what is `given` on a file that is there, never through a link."""
-        with self._parent(path) as (folder_fd, name), _naming(path):
+        with self._parent(path) as (folder_fd, name), _Naming(path):
             fd = os.open(name, _ATTRIBUTES, dir_fd=folder_fd)
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -206,7 +235,7 @@ class Target:
 
     def link(self, path: PathText, first: PathText) -> bool:
         """Make `path` another name of the file `first`; false where the file system will not have it."""
-        with self._parent(first) as (first_fd, first_name), self._parent(path) as (folder_fd, name), _naming(path):
+        with self._parent(first) as (first_fd, first_name), self._parent(path) as (folder_fd, name), _Naming(path):
             temporary = self._run.name()
             try:
                 os.link(first_name, temporary, src_dir_fd=first_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
@@ -222,7 +251,7 @@ class Target:
 
     def remove(self, path: PathText, *, folder: bool) -> None:
         """Remove a file or link, or a folder that is empty by now; what is gone already is fine."""
-        with self._parent(path) as (folder_fd, name), _naming(path), suppress(FileNotFoundError):
+        with self._parent(path) as (folder_fd, name), _Naming(path), suppress(FileNotFoundError):
             if folder:
                 os.rmdir(name, dir_fd=folder_fd)
             else:
@@ -233,7 +262,7 @@ class Target:
         target, temporary = unescape(target_text), self._run.name()
         times = (given.mtime_ns, given.mtime_ns)
         failed: tuple[str, ...] = ()
-        with self._parent(path) as (folder_fd, name), _naming(path):
+        with self._parent(path) as (folder_fd, name), _Naming(path):
             os.symlink(target, temporary, dir_fd=folder_fd)
             try:
                 if given.ids is not None:
@@ -248,18 +277,16 @@ class Target:
 
     @contextmanager
     def _parent(self, path: PathText) -> Iterator[tuple[int, bytes]]:
-        folder, _, name = path_bytes(path).rpartition(b"/")
-        with self._opened(path, folder) as folder_fd:
+        above, _, name = path_bytes(path).rpartition(b"/")
+        with self._lent(path, above) as folder_fd:
             yield folder_fd, name
 
-    @contextmanager
-    def _opened(self, path: PathText, folder: bytes | None = None) -> Iterator[int]:
-        with _naming(path):
-            folder_fd = self._folders.open(path_bytes(path) if folder is None else folder)
-        try:
-            yield folder_fd
-        finally:
-            os.close(folder_fd)
+    def _opened(self, path: PathText) -> Borrowed:
+        return self._lent(path, path_bytes(path))
+
+    def _lent(self, path: PathText, folder: bytes) -> Borrowed:
+        with _Naming(path):
+            return self._folders.opened(folder)
 
 
 def _enter_or_make(parent_fd: int, name: bytes) -> int:
@@ -285,15 +312,21 @@ def _remove(folder_fd: int, name: bytes) -> None:
         os.unlink(name, dir_fd=folder_fd)
 
 
-@contextmanager
-def _naming(path: PathText) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "Move it away, or restore into another folder." if error.errno in _IN_THE_WAY else ""
-        raise SourceError(f"cannot write {path}: {_reason(error)}", hint=hint) from error
-    except OverflowError as error:
-        raise SourceError(f"cannot write {path}: its modification time is out of range") from error
+class _Naming(Retelling):
+    """Raises what the file system says in here as a SourceError that names the path."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: PathText) -> None:
+        self._path = path
+
+    def retold(self, error: BaseException) -> Exception | None:
+        if isinstance(error, OSError):
+            hint = "Move it away, or restore into another folder." if error.errno in _IN_THE_WAY else ""
+            return SourceError(f"cannot write {self._path}: {_reason(error)}", hint=hint)
+        if isinstance(error, OverflowError):
+            return SourceError(f"cannot write {self._path}: its modification time is out of range")
+        return None
 
 
 def _reason(error: OSError) -> str:

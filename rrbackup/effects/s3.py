@@ -5,7 +5,7 @@ object is sent `s3_upload`. Keys get the prefix here and lose it here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +14,7 @@ from rrbackup.effects.obstore_client import takes
 from rrbackup.effects.s3_body import Download, read_whole
 from rrbackup.effects.s3_client import Clients, S3Options
 from rrbackup.effects.s3_delete import Deletion
-from rrbackup.effects.s3_errors import Asked, code_of, translated
+from rrbackup.effects.s3_errors import Asked, Translated, code_of
 from rrbackup.effects.s3_upload import Upload
 from rrbackup.effects.store import Condition, Fetched, ObjectInfo, Stored, UnfinishedUpload
 from rrbackup.effects.store_rules import ALWAYS, MIB, check_key, check_metadata, normal_prefix
@@ -58,7 +58,7 @@ class S3Store:
         before = self._versioning()
         if before == "Enabled":
             return ()
-        with translated(Asked("switch versioning on for", f"s3://{self._bucket}", "s3:PutBucketVersioning")):
+        with Translated(Asked("switch versioning on for", f"s3://{self._bucket}", "s3:PutBucketVersioning")):
             self._clients.patient.put_bucket_versioning(
                 Bucket=self._bucket, VersioningConfiguration={"Status": "Enabled"}
             )
@@ -66,7 +66,7 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo:
         asked = self._asked("look at", key, "s3:GetObject")
-        with translated(asked):
+        with Translated(asked):
             answer = self._clients.patient.head_object(Bucket=self._bucket, Key=self._prefix + key)
         return s3_answers.info(answer, asked.place)
 
@@ -82,10 +82,7 @@ class S3Store:
 
         return read_whole(self._clients.back_off, asked, fetch)
 
-    @contextmanager
-    def read(
-        self, key: str, version_id: VersionId, start: int = 0, length: int | None = None
-    ) -> Iterator[Iterator[bytes]]:
+    def read(self, key: str, version_id: VersionId, start: int = 0, length: int | None = None) -> Download:
         asked = self._asked("read", key, _reading(version_id), version_id)
         end = None if length is None else start + length
 
@@ -93,7 +90,7 @@ class S3Store:
             begin = start + delivered
             return None if begin == end else self._open(asked, key, version_id, begin, end)
 
-        yield Download(open_at, asked, self._clients.back_off).chunks()
+        return Download(open_at, asked, self._clients.back_off)
 
     def put(
         self,
@@ -134,7 +131,7 @@ class S3Store:
         from botocore.exceptions import ClientError
 
         full = self._prefix + upload.key
-        with translated(self._asked("give up the upload of", upload.key, "s3:AbortMultipartUpload")):
+        with Translated(self._asked("give up the upload of", upload.key, "s3:AbortMultipartUpload")):
             try:
                 self._clients.patient.abort_multipart_upload(Bucket=self._bucket, Key=full, UploadId=upload.upload_id)
             except ClientError as error:
@@ -142,7 +139,7 @@ class S3Store:
                     raise
 
     def _versioning(self) -> str:
-        with translated(Asked("read the versioning of", f"s3://{self._bucket}", "s3:GetBucketVersioning")):
+        with Translated(Asked("read the versioning of", f"s3://{self._bucket}", "s3:GetBucketVersioning")):
             answer = self._clients.patient.get_bucket_versioning(Bucket=self._bucket)
         return answer.get("Status", "")
 
@@ -151,7 +148,7 @@ class S3Store:
     ) -> Iterator[bytes] | None:
         """The body of a version, or None where the range begins behind its end."""
         full = self._prefix + key
-        with translated(asked):
+        with Translated(asked):
             if takes(full):
                 return self._clients.bodies.open(full, version_id, start, end, asked)
             return self._open_odd(asked, full, version_id, _range(start, end))
@@ -190,7 +187,7 @@ def _each(pages: Iterable[T], asked: Asked) -> Iterator[T]:
     """The pages; what goes wrong in fetching one is translated, what goes wrong with the caller is not."""
     iterator = iter(pages)
     while True:
-        with translated(asked):
+        with Translated(asked):
             page = next(iterator, None)
         if page is None:
             return

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from rrbackup.effects.back_off import ATTEMPTS, BackOff
-from rrbackup.effects.obstore_client import as_boto3
+from rrbackup.effects.obstore_client import AsBoto3
 from rrbackup.effects.s3_answers import check_version, version_of
 from rrbackup.effects.s3_errors import Asked
 from rrbackup.effects.store import Stored
@@ -87,7 +87,7 @@ class Bodies:
     def _repeated(self, operation: str, asked: Asked, send: Callable[[], T]) -> tuple[T, int]:
         def once() -> T:
             self._ready()
-            with as_boto3(operation, asked.place):
+            with AsBoto3(operation, asked.place):
                 return send()
 
         return self._back_off.repeated(ATTEMPTS, once)
@@ -103,12 +103,12 @@ def _chunks(answer: "GetResult", asked: Asked) -> Iterator[bytes]:
     """A small body in one call: threads that ask for each chunk wait for one another."""
     start, end = answer.range
     if end - start <= MIB:
-        with as_boto3("GetObject", asked.place):
+        with AsBoto3("GetObject", asked.place):
             yield answer.bytes().to_bytes()
         return
     stream = iter(answer.stream(min_chunk_size=MIB // 2))
     while True:
-        with as_boto3("GetObject", asked.place):
+        with AsBoto3("GetObject", asked.place):
             chunk = next(stream, None)
         if chunk is None:
             return

@@ -5,10 +5,11 @@ a row, without a byte between them, count against the number of attempts.
 """
 
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import TypeVar
 
 from rrbackup.effects.back_off import ATTEMPTS, BackOff
-from rrbackup.effects.s3_errors import Asked, cut_errors, translated
+from rrbackup.effects.s3_errors import Asked, Translated, cut_errors
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ def read_whole(back_off: BackOff, asked: Asked, fetch: Callable[[], T]) -> T:
     """What `fetch` gives, which asks for an object and reads all of its body; begun anew where that is cut."""
     failures = 0
     while True:
-        with translated(asked):
+        with Translated(asked):
             try:
                 return fetch()
             except cut_errors():
@@ -31,7 +32,10 @@ def read_whole(back_off: BackOff, asked: Asked, fetch: Callable[[], T]) -> T:
 
 
 class Download:
-    """A stream over one version. It is opened at once, so that a missing version is told before anything is read."""
+    """A stream over one version, for a `with` block.
+
+    It is opened at once, so that a missing version is told before anything is read.
+    """
 
     def __init__(self, open_at: OpenAt, asked: Asked, back_off: BackOff) -> None:
         self._open_at = open_at
@@ -40,14 +44,22 @@ class Download:
         self._delivered = 0
         self._body = open_at(0)
 
-    def chunks(self) -> Iterator[bytes]:
+    def __enter__(self) -> Iterator[bytes]:
+        return self._chunks()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What was not read is given up with the stream."""
+
+    def _chunks(self) -> Iterator[bytes]:
         while chunk := self._next():
             self._delivered += len(chunk)
             yield chunk
 
     def _next(self) -> bytes:
         for failures in range(1, ATTEMPTS + 1):
-            with translated(self._asked):
+            with Translated(self._asked):
                 try:
                     return b"" if self._body is None else next(self._body, b"")
                 except cut_errors():

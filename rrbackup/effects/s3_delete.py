@@ -8,7 +8,7 @@ last segment has more than 246 bytes, but can alone.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rrbackup.effects.s3_errors import Asked, code_of, translated
+from rrbackup.effects.s3_errors import Asked, Translated, code_of
 from rrbackup.effects.store_rules import batches
 from rrbackup.errors import ObjectMissing
 from rrbackup.pure.model import VersionId, VersionRef
@@ -38,7 +38,7 @@ class Deletion:
         """Those that were not deleted."""
         from botocore.exceptions import ClientError
 
-        with translated(self._asked(f"{len(batch)} versions, the first", batch[0])):
+        with Translated(self._asked(f"{len(batch)} versions, the first", batch[0])):
             try:
                 return _failed(self._request(batch))
             except ClientError as error:
@@ -56,7 +56,7 @@ class Deletion:
     def _singly(self, batch: tuple[VersionRef, ...]) -> None:
         for ref in batch:
             try:
-                with translated(self._asked("version", ref)):
+                with Translated(self._asked("version", ref)):
                     self._client.delete_object(Bucket=self._bucket, Key=ref.key, VersionId=ref.version_id)
             except ObjectMissing:
                 continue

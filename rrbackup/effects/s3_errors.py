@@ -4,13 +4,13 @@ The rule for lost answers: a write that may have reached the store has an unknow
 failed for a passing reason, after it was repeated, means that the store is unavailable.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
 from attrs import frozen
 
+from rrbackup.effects.retelling import Retelling
 from rrbackup.errors import (
     AccessDenied,
     ConditionFailed,
@@ -85,18 +85,23 @@ class Asked:
         return f"{self.verb} {self.place}"
 
 
-@contextmanager
-def translated(asked: Asked) -> Iterator[None]:
-    """Raise what boto3 raises in here as an error of ours."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from urllib3.exceptions import HTTPError
+class Translated(Retelling):
+    """Raises what boto3 raises in here as an error of ours."""
 
-    try:
-        yield
-    except ClientError as error:
-        raise refusal(error, asked) from error
-    except (BotoCoreError, HTTPError) as error:
-        raise _failure(error, asked) from error
+    __slots__ = ("_asked",)
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    def retold(self, error: BaseException) -> Exception | None:
+        from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError
+
+        if isinstance(error, ClientError):
+            return refusal(error, self._asked)
+        if isinstance(error, BotoCoreError | HTTPError):
+            return _failure(error, self._asked)
+        return None
 
 
 def cut_errors() -> tuple[type[Exception], ...]:

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from rrbackup.effects import s3_answers
 from rrbackup.effects.s3_client import Clients
-from rrbackup.effects.s3_errors import Asked, Manner, translated
+from rrbackup.effects.s3_errors import Asked, Manner, Translated
 from rrbackup.effects.spare import side_by_side_or_here
 from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch, Stored
 from rrbackup.effects.store_rules import Piece, part_size, pieces
@@ -65,7 +65,7 @@ class Upload:
 
     def _whole(self, data: bytes) -> Stored:
         asked = self._asked
-        with translated(asked):
+        with Translated(asked):
             if isinstance(self.condition, Always):
                 return self.clients.bodies.put(self.key, data, self.metadata, self.storage_class, asked)
             answer = self._deciding.put_object(
@@ -86,20 +86,20 @@ class Upload:
 
     def _create(self) -> tuple[str, int]:
         """The upload and how often it was asked for: a beginning whose answer was lost has left one more."""
-        with translated(self._preparing("begin the upload of")):
+        with Translated(self._preparing("begin the upload of")):
             answer = self.clients.patient.create_multipart_upload(Bucket=self.bucket, Key=self.key, **self._properties)
         return answer["UploadId"], s3_answers.attempts(answer)
 
     def _send_part(self, upload_id: str, numbered: tuple[int, Piece]) -> _SentPart:
         number, piece = numbered
-        with translated(self._preparing(f"upload part {number} of")):
+        with Translated(self._preparing(f"upload part {number} of")):
             answer = self.clients.patient.upload_part(
                 Bucket=self.bucket, Key=self.key, UploadId=upload_id, PartNumber=number, Body=piece.data
             )
         return _SentPart(number, answer["ETag"], len(piece.data))
 
     def _complete(self, upload_id: str, sent: list[_SentPart]) -> Stored:
-        with translated(self._asked):
+        with Translated(self._asked):
             answer = self._deciding.complete_multipart_upload(
                 Bucket=self.bucket,
                 Key=self.key,
@@ -112,7 +112,7 @@ class Upload:
     def _abort(self, upload_id: str) -> None:
         """A failure here must not hide the failure that led here; recovery finds what is left."""
         asked = evolve(self._preparing("give up the upload of"), action="s3:AbortMultipartUpload")
-        with suppress(StoreError), translated(asked):
+        with suppress(StoreError), Translated(asked):
             self.clients.once.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=upload_id)
 
     @property

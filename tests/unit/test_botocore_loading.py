@@ -8,6 +8,12 @@ from botocore.exceptions import UnknownServiceError
 from botocore.session import Session
 
 from rrbackup.effects.botocore_loading import load_quickly
+from tests import quicker
+
+
+@pytest.fixture(autouse=True)
+def read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    quicker.descriptions_anew(monkeypatch)
 
 
 def quick_session() -> Session:

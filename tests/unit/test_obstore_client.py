@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.effects import obstore_client
-from rrbackup.effects.obstore_client import as_boto3, takes
+from rrbackup.effects.obstore_client import AsBoto3, takes
 from rrbackup.pure.names import object_key, path_text
 
 
@@ -121,7 +121,7 @@ REFUSED = SAID + "Server returned non-2xx status code: 503 Service Unavailable: 
 def test_errors_are_told_in_the_words_of_boto3(text: str, kind: type[Exception], code: str, status: int) -> None:
     from obstore.exceptions import GenericError
 
-    with pytest.raises(kind) as caught, as_boto3("PutObject", "http://x"):
+    with pytest.raises(kind) as caught, AsBoto3("PutObject", "http://x"):
         raise GenericError(text)
     if isinstance(caught.value, boto.ClientError):
         assert caught.value.response["Error"]["Code"] == code
