@@ -1,7 +1,8 @@
 """A file's content out of its object: fetched, decoded, and checked against what the commit says.
 
 A big object is begun with its first stretch. Where that comes fast, the rest is one request more; where the line is
-slow, the others are fetched side by side while this thread works on one, as far as there is memory to spare.
+slow, the others are fetched side by side while this thread works on one, as far as there is memory to spare and not
+enough other objects are under way.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from rrbackup.effects.store import ContentStore
 from rrbackup.effects.workers import workers
 from rrbackup.errors import DamagedObject, StoreUnavailable
 from rrbackup.pure.model import NOT_RECORDED, Entry, ObjectRef
-from rrbackup.pure.ranges import RANGE_BYTES, WHOLE, Stretch, is_whole, stretches
+from rrbackup.pure.ranges import LONG, RANGE_BYTES, WHOLE, Stretch, is_whole, joined, stretches
 
 READ_TRIES = 3
 _AHEAD = SPARE_BYTES // RANGE_BYTES
@@ -80,11 +81,12 @@ def fetched_ahead(spare: Spare, fetch: Fetch, size: int, clock: Clock = time.mon
     """An object of about `size` bytes. How fast its first stretch comes decides how the rest is fetched."""
     first, *others = stretches(size)
     watch = _Watch(clock)
-    yield from watch.passed(fetch(first))
-    if watch.seconds * FAST_ENOUGH < RANGE_BYTES:
-        yield from fetch(Stretch(others[0].start))
-    else:
-        yield from _side_by_side(spare, fetch, others)
+    with spare.sharing():
+        yield from watch.passed(fetch(first))
+        if watch.seconds * FAST_ENOUGH < RANGE_BYTES:
+            yield from fetch(joined(others))
+        else:
+            yield from _side_by_side(spare, fetch, others)
 
 
 class _Watch:
@@ -110,8 +112,8 @@ def _side_by_side(spare: Spare, fetch: Fetch, wanted: Sequence[Stretch]) -> Iter
     with workers(_AHEAD) as pool:
         try:
             while rest or ahead:
-                here = None if ahead else rest.popleft()
-                while rest and spare.borrow(RANGE_BYTES):
+                here = None if ahead else _next(spare, rest)
+                while rest and not spare.crowded and spare.borrow(RANGE_BYTES):
                     ahead.append(pool.submit(_collected, fetch, rest.popleft()))
                 if here is not None:
                     yield from fetch(here)
@@ -122,6 +124,12 @@ def _side_by_side(spare: Spare, fetch: Fetch, wanted: Sequence[Stretch]) -> Iter
         finally:
             for future in ahead:
                 future.add_done_callback(lambda _: spare.give_back(RANGE_BYTES))
+
+
+def _next(spare: Spare, rest: deque[Stretch]) -> Stretch:
+    """What this thread fetches itself."""
+    count = min(LONG, len(rest)) if spare.crowded else 1
+    return joined([rest.popleft() for _ in range(count)])
 
 
 def _collected(fetch: Fetch, stretch: Stretch) -> list[bytes]:

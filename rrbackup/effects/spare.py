@@ -2,12 +2,14 @@
 
 The rule: a thread always moves one part itself, so that all go on; for further parts of its object it borrows from what
 all objects of a client share. So memory is bounded by a part for each thread and `SPARE_BYTES`, however many objects
-there are and however big, and one object alone has all there is to spare.
+there are and however big, and one object alone has all there is to spare. `CROWD` objects under way share the line, and
+need no further parts beside them.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from typing import TypeVar
@@ -18,6 +20,8 @@ SPARE_BYTES = 64 << 20
 AT_ONCE = 8
 """So many parts of one object are under way at most, beside the one of its own thread."""
 
+CROWD = 4
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -27,7 +31,23 @@ class Spare:
 
     def __init__(self, size: int = SPARE_BYTES) -> None:
         self._free = size
+        self._sharing = 0
         self._lock = Lock()
+
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """While an object is under way."""
+        with self._lock:
+            self._sharing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sharing -= 1
+
+    @property
+    def crowded(self) -> bool:
+        return self._sharing >= CROWD
 
     def borrow(self, size: int) -> bool:
         """Whether `size` bytes were to be had; nobody waits for them."""

@@ -1,7 +1,7 @@
 """Big objects in stretches: which requests are made, that the bytes come in order, and that memory is given back."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from threading import Barrier, Lock
 
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrbackup.effects.fetching import FAST_ENOUGH, fetched_ahead, resumed
-from rrbackup.effects.spare import Spare
+from rrbackup.effects.spare import CROWD, Spare
 from rrbackup.errors import StoreUnavailable
 from rrbackup.pure.model import ObjectRef, VersionId
-from rrbackup.pure.ranges import RANGE_BYTES, WHOLE, WHOLE_BYTES, Stretch, is_whole, stretches
+from rrbackup.pure.ranges import LONG, RANGE_BYTES, WHOLE, WHOLE_BYTES, Stretch, is_whole, joined, stretches
 
 LIMIT_S = 30
 BIG = WHOLE_BYTES + 3 * RANGE_BYTES + 7
@@ -109,6 +109,42 @@ def test_stretches_are_under_way_together() -> None:
         yield b"x"
 
     assert len(list(fetched_ahead(Spare(2 * RANGE_BYTES), fetch, BIG, slow))) == len(stretches(BIG))
+
+
+def test_in_a_crowd_the_rest_comes_in_few_requests() -> None:
+    size = (LONG + 2) * RANGE_BYTES
+    first, *others = stretches(size)
+    spare, fetches = Spare(), Fetches()
+    with ExitStack() as stack:
+        for _ in range(CROWD - 1):
+            stack.enter_context(spare.sharing())
+        list(fetched_ahead(spare, fetches, size, slow))
+    assert fetches.asked == [first, Stretch(RANGE_BYTES, LONG * RANGE_BYTES), Stretch(others[-1].start)]
+
+
+def test_who_is_left_of_a_crowd_fetches_side_by_side() -> None:
+    size = (2 * LONG + 2) * RANGE_BYTES
+    spare, fetches = Spare(), Fetches()
+    with ExitStack() as stack:
+        for _ in range(CROWD - 1):
+            stack.enter_context(spare.sharing())
+        reading = fetched_ahead(spare, fetches, size, slow)
+        for _ in range(CHUNKS + 1):
+            next(reading)
+    list(reading)
+    long = Stretch(RANGE_BYTES, LONG * RANGE_BYTES)
+    assert fetches.asked[:2] == [stretches(size)[0], long]
+    assert sorted(fetches.asked[2:], key=lambda stretch: stretch.start) == list(stretches(size)[1 + LONG :])
+
+
+@given(st.integers(WHOLE_BYTES + 1, 20 * WHOLE_BYTES), st.data())
+def test_joined_stretches_are_as_long_as_their_parts(size: int, data: st.DataObject) -> None:
+    parts = stretches(size)
+    begin = data.draw(st.integers(0, len(parts) - 1))
+    end = data.draw(st.integers(begin + 1, len(parts)))
+    whole = joined(parts[begin:end])
+    assert whole.start == parts[begin].start
+    assert whole.length == (None if end == len(parts) else (end - begin) * RANGE_BYTES)
 
 
 def test_whoever_reads_no_further_gives_everything_back() -> None:
