@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import time_ns
 from typing import Any
@@ -14,12 +15,13 @@ from rrbackup import errors
 from rrbackup.cli import main
 from rrbackup.config import Config, CryptoSettings, DirectorySettings
 from rrbackup.effects.memory import MemoryStore
+from rrbackup.pure import checkpoint
 from rrbackup.pure.model import PathText, VersionRef
 from tests.damage import COVERED, HARMS, copy_of
 from tests.format1_repositories import contents
 from tests.integration.checkpoint_work import stored
 from tests.integration.conftest import Bench
-from tests.integration.restricted_work import interrupted_backup
+from tests.integration.restricted_work import interrupted_backup, quicker
 from tests.integration.trees import Seen, look, write
 
 OLD_PASSWORD, PASSWORD, NEW_PASSWORD = "before", "correct horse", "battery staple"
@@ -81,6 +83,15 @@ def bench_of(folder: Path, memory: MemoryStore, password: str = PASSWORD, **more
         **more,
     )
     return Bench(folder / "base", config, memory)
+
+
+@contextmanager
+def matrix(folder: Path) -> Iterator[Made]:
+    """For all tests of a module; checkpoints come early meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        quicker(patch)
+        patch.setattr(checkpoint, "FEWEST_DIFFS", 3)
+        yield make(folder)
 
 
 def make(folder: Path) -> Made:

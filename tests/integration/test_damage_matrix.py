@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from rrbackup.pure import checkpoint
 from tests.damage import HARMS
 from tests.format1_repositories import contents
-from tests.integration.matrix_work import FOLDERS, Made, Ran, Run, files_in, judge_ending, make, runner
-from tests.integration.restricted_work import quicker
+from tests.integration.matrix_work import FOLDERS, Made, Ran, Run, files_in, judge_ending, matrix, runner
 from tests.integration.trees import Seen, look
 
 COMMANDS = (
@@ -82,10 +80,8 @@ KINDS = tuple(EXPECTED)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    with pytest.MonkeyPatch.context() as patch:
-        quicker(patch)
-        patch.setattr(checkpoint, "FEWEST_DIFFS", 3)
-        yield make(tmp_path_factory.mktemp("matrix"))
+    with matrix(tmp_path_factory.mktemp("matrix")) as made:
+        yield made
 
 
 @pytest.fixture

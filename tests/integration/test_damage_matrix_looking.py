@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from rrbackup.pure import checkpoint
 from tests.damage import HARMS
 from tests.format1_repositories import contents
 from tests.integration.matrix_work import (
@@ -25,11 +24,10 @@ from tests.integration.matrix_work import (
     file_of,
     files_in,
     judge_ending,
-    make,
+    matrix,
     runner,
     texts,
 )
-from tests.integration.restricted_work import quicker
 
 LOOKING = (
     *("cat latest FILE", "list_changes latest", "find *f", "history FILE", "diff latest~1", "stats", "explain FILE"),
@@ -96,15 +94,13 @@ KINDS = tuple(EXPECTED)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    with pytest.MonkeyPatch.context() as patch:
-        quicker(patch)
-        patch.setattr(checkpoint, "FEWEST_DIFFS", 3)
-        patch.setitem(HARMS, "none", lambda memory, ref, other: None)
-        yield make(tmp_path_factory.mktemp("matrix"))
+    with matrix(tmp_path_factory.mktemp("matrix")) as made:
+        yield made
 
 
 @pytest.fixture
 def run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setitem(HARMS, "none", lambda memory, ref, other: None)
     return runner(made, tmp_path, monkeypatch, capsys)
 
 
