@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.store import Store
-from tests import quicker, servers
+from tests import quicker, searched, servers
 from tests.servers import S3Server
 from tests.worlds import KINDS, SERVED, DirectoryWorld, MemoryWorld, World, s3_worlds
 
@@ -49,6 +49,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not _is_worker(config) and (shared := os.environ.pop(_SHARED, None)):
         servers.end_shared(Path(shared))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the searches went through, added up over all tests that passed."""
+    told = [found for report in terminalreporter.getreports("passed") for found in report.user_properties]
+    sums = {what: sum(count for name, count in told if name == what) for what in searched.KINDS}
+    if found := ", ".join(f"{count:,} {what}" for what, count in sums.items() if count):
+        terminalreporter.write_line(f"searched: {found}")
 
 
 def pytest_collection_finish() -> None:

@@ -22,6 +22,7 @@ from rrbackup.config import load_config
 from tests import chaos_proxy, store_checker
 from tests.chaos_clients import ChaosClient, Run
 from tests.chaos_proxy import Fate, Log, Proxy, Request
+from tests.searched import ROUNDS, Record
 from tests.servers import S3Server
 from tests.store_checker import Contents, Origins, Ref, Verdict
 
@@ -250,9 +251,12 @@ class _Killer:
 
 
 @seeds
-def test_a_bucket_survives_killed_clients_on_a_bad_network(seaweed: S3Server, tmp_path: Path, seed: int) -> None:
+def test_a_bucket_survives_killed_clients_on_a_bad_network(
+    seaweed: S3Server, tmp_path: Path, seed: int, record_property: Record
+) -> None:
     with ExitStack() as stack:
         _round(Bucket(seaweed, seed, stack), random.Random(f"bucket {seed}"), tmp_path)
+    record_property(ROUNDS, 1)
 
 
 def _round(ground: Ground, chance: random.Random, folder: Path) -> None:
@@ -292,5 +296,6 @@ class Folder:
 
 
 @seeds
-def test_a_folder_survives_killed_clients(tmp_path: Path, seed: int) -> None:
+def test_a_folder_survives_killed_clients(tmp_path: Path, seed: int, record_property: Record) -> None:
     _round(Folder(tmp_path / "store"), random.Random(f"folder {seed}"), tmp_path)
+    record_property(ROUNDS, 1)

@@ -11,6 +11,7 @@ from rrbackup.pure.model import Mode
 from tests.property.crashes import Exploration, Scenario
 from tests.property.phases import Backup, Collect, Profile
 from tests.property.trees import tree
+from tests.searched import HISTORIES, Record
 
 OTHER = Profile("other", Backup(tree(a=b"1", b=b"55555", z=b"666666")), take_over=True)
 PAST = (tree(a=b"1", b=b"22", c=b"333"),)
@@ -54,9 +55,12 @@ AT_LEAST = {
 
 
 @pytest.mark.parametrize("scenario", MOSTLY_QUICK)
-def test_every_invariant_holds_after_one_fault_in_a_run_and_one_in_its_recovery(scenario: Scenario) -> None:
+def test_every_invariant_holds_after_one_fault_in_a_run_and_one_in_its_recovery(
+    scenario: Scenario, record_property: Record
+) -> None:
     explored = Exploration(scenario).run()
     sys.stdout.write(f"{scenario.name}: {explored.histories} histories, {explored.situations} different\n")
+    record_property(HISTORIES, explored.histories)
     assert explored.faults == []
     assert explored.histories > AT_LEAST[scenario.name]
 
@@ -64,8 +68,11 @@ def test_every_invariant_holds_after_one_fault_in_a_run_and_one_in_its_recovery(
 @pytest.mark.deep
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_every_invariant_holds_after_a_fault_in_a_run_and_in_two_recoveries(scenario: Scenario) -> None:
+def test_every_invariant_holds_after_a_fault_in_a_run_and_in_two_recoveries(
+    scenario: Scenario, record_property: Record
+) -> None:
     explored = Exploration(scenario).run(recoveries=2)
     sys.stdout.write(f"{scenario.name}: {explored.histories} histories, {explored.situations} different\n")
+    record_property(HISTORIES, explored.histories)
     assert explored.faults == []
     assert explored.histories > 50 * AT_LEAST[scenario.name]

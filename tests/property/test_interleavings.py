@@ -9,6 +9,7 @@ from rrbackup.pure.model import Mode
 from tests.property.interleaving import Race, Search
 from tests.property.phases import Backup, Collect, Profile
 from tests.property.trees import tree
+from tests.searched import SITUATIONS, Record
 
 PAST = tree(a=b"1", b=b"22")
 A = Profile("A", Backup(tree(a=b"333", b=b"22")))
@@ -68,16 +69,17 @@ LARGER_RACES = (
 )
 
 
-def _searched(race: Race, most: int) -> Search:
+def _searched(race: Race, most: int, record: Record) -> Search:
     search = Search(race).run(most)
     counts = f"{search.situations} situations, {search.ends} ends, {len(search.outcomes)} outcomes"
     sys.stdout.write(f"{race.name}: {counts}\n")
+    record(SITUATIONS, search.situations)
     return search
 
 
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
-def test_every_invariant_holds_in_every_order_of_effects(race: Race) -> None:
-    search = _searched(race, 50_000)
+def test_every_invariant_holds_in_every_order_of_effects(race: Race, record_property: Record) -> None:
+    search = _searched(race, 50_000, record_property)
     assert search.faults == []
     assert search.situations > 1_000
     assert len(search.outcomes) > 5, "too few ways to end: do these clients meet at all?"
@@ -86,7 +88,7 @@ def test_every_invariant_holds_in_every_order_of_effects(race: Race) -> None:
 @pytest.mark.deep
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("race", LARGER_RACES, ids=lambda race: race.name)
-def test_every_invariant_holds_in_every_order_of_effects_of_larger_races(race: Race) -> None:
-    search = _searched(race, 10_000_000)
+def test_every_invariant_holds_in_every_order_of_effects_of_larger_races(race: Race, record_property: Record) -> None:
+    search = _searched(race, 10_000_000, record_property)
     assert search.faults == []
     assert search.situations > 5_000

@@ -20,6 +20,7 @@ from tests.property.phases import End, Settling
 from tests.property.protocol import Client
 from tests.property.stores import SearchStore
 from tests.property.test_interleavings import ANOTHER, COLLECTOR, COPY, DEAD, PAST, POLITE, RENEWING, A, B
+from tests.searched import SITUATIONS, Record
 
 LIMIT_NS = 1_000
 AGES = (-(10**30), 10**30)
@@ -87,15 +88,16 @@ def _told(moment: Moment, number: int, age_ns: int) -> Moment:
     return evolve(moment, store=store, clients=(*moment.clients[:number], client, *moment.clients[number + 1 :]))
 
 
-def _searched(race: Race, most: int) -> Search:
+def _searched(race: Race, most: int, record: Record) -> Search:
     search = ClockSearch(race).run(most)
     sys.stdout.write(f"{race.name}: {search.situations} situations, {len(search.outcomes)} outcomes\n")
+    record(SITUATIONS, search.situations)
     return search
 
 
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
-def test_every_invariant_holds_whatever_the_clock_says(race: Race) -> None:
-    search = _searched(race, 50_000)
+def test_every_invariant_holds_whatever_the_clock_says(race: Race, record_property: Record) -> None:
+    search = _searched(race, 50_000, record_property)
     assert search.faults == []
     assert {End.COMMITTED, End.BLOCKED} <= {end for ends in search.outcomes for end in ends}, "it was not believed"
 
@@ -103,5 +105,5 @@ def test_every_invariant_holds_whatever_the_clock_says(race: Race) -> None:
 @pytest.mark.deep
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("race", LARGER_RACES, ids=lambda race: race.name)
-def test_every_invariant_holds_whatever_the_clock_says_in_larger_races(race: Race) -> None:
-    assert _searched(race, 10_000_000).faults == []
+def test_every_invariant_holds_whatever_the_clock_says_in_larger_races(race: Race, record_property: Record) -> None:
+    assert _searched(race, 10_000_000, record_property).faults == []
