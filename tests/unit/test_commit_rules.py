@@ -351,8 +351,8 @@ def test_who_adopted_something_gives_it_back_when_the_claim_is_lost_before_anyth
 
 
 def test_a_copy_bears_the_time_and_host_of_its_original_and_is_published_even_without_changes() -> None:
-    job = evolve(JOB, plan=BackupPlan(JOB.head), origin=Origin(7, "attic"))
+    job = evolve(JOB, plan=BackupPlan(JOB.head), origin=Origin(8, "attic"))
     effect = next_effect(begin(job))
     assert isinstance(effect, Publish)
-    assert (effect.diff.created_ns, effect.diff.host, effect.diff.changes) == (7, "attic", ())
+    assert (effect.diff.created_ns, effect.diff.host, effect.diff.changes) == (8, "attic", ())
     assert effect.diff.transaction == WHO.transaction
