@@ -449,7 +449,7 @@ def interrupted(
         assert held.wait(LIMIT_S)
         process.send_signal(sent)
         try:
-            stdout, stderr = process.communicate(timeout=8)
+            stdout, stderr = process.communicate(timeout=LIMIT_S)
         finally:
             process.kill()
     bench.proxy.fates = chaos_proxy.calm
