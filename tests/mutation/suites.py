@@ -3,6 +3,7 @@
 CASES = ("tests/property/test_named_cases.py", "tests/property/test_named_recoveries.py")
 ADOPTION = ("tests/property/test_adoption.py",)
 TIME = ("tests/property/test_time_is_not_trusted.py",)
+LINES = ("tests/unit/test_pairing.py",)
 SEARCHES = ("tests/property/test_crash_exploration.py", "tests/property/test_interleavings.py")
 
 SUITES: dict[str, tuple[str, ...]] = {
@@ -15,10 +16,10 @@ SUITES: dict[str, tuple[str, ...]] = {
     "outcomes": ("tests/unit/test_manifest_rules.py",),
     "dedup": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
     "keeping": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
-    "pairing": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
-    "plan": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
-    "rules": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py"),
-    "manifest": ("tests/unit/test_chain.py", "tests/unit/test_manifest_rules.py"),
-    "chain": ("tests/unit/test_chain.py", "tests/unit/test_chain_rules.py"),
+    "pairing": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py", *LINES),
+    "plan": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py", *LINES),
+    "rules": ("tests/unit/test_plan.py", "tests/unit/test_plan_rules.py", *LINES),
+    "manifest": ("tests/unit/test_chain.py", "tests/unit/test_manifest_rules.py", *LINES),
+    "chain": ("tests/unit/test_chain.py", "tests/unit/test_chain_rules.py", "tests/unit/test_points_in_time.py"),
 }
 """By module of rrbackup/pure."""

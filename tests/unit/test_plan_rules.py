@@ -24,10 +24,10 @@ from rrbackup.pure.model import (
     VersionId,
     Word,
 )
-from rrbackup.pure.plan import BackupPlan, Candidate, Planned, is_recent, make_plan, under
+from rrbackup.pure.plan import BackupPlan, Candidate, Planned, is_recent, make_plan, storing_again, under
 from rrbackup.pure.reason import Reason
 from rrbackup.pure.rules import Detection, Rules
-from rrbackup.pure.scan import Scanned
+from rrbackup.pure.scan import LeftOut, Scanned
 from tests.unit.test_plan import folder, link, rules, scanned, stored
 
 HEAD = HeadRef(VersionId("v1"), '"e1"', "11" * 32, 1, RepositoryId("r"))
@@ -186,6 +186,30 @@ def test_a_changed_file_that_asks_for_more_is_stored_anew_even_if_its_content_is
     for wanted, anew in (((), False), ((Word.ENCRYPT,), True)):
         (candidate,) = planned_for(old, new, asking(*wanted, reprocess=True)).candidates
         assert (candidate.reason, candidate.anew) == (Reason.MTIME, anew)
+
+
+def test_what_is_damaged_is_stored_again_even_if_its_content_is_known() -> None:
+    old, new = stored_with("/a").entry, scanned("/a", size=3, mtime=12, mode=0o600)
+    again = Candidate(old.path, 3, 12, 0o600, Reason.DAMAGED, old, "/a encrypt", (Word.ENCRYPT,), anew=True)
+    assert storing_again(HEAD, [(old, new)], asking(Word.ENCRYPT)) == BackupPlan(HEAD, (again,))
+
+
+def test_what_the_scan_left_out_goes_for_the_reason_that_it_was_left_out_for() -> None:
+    left_out = [LeftOut(PathText("/cache"), Reason.CACHE), LeftOut(PathText("/huge"), Reason.LARGE)]
+    old = [stored(path) for path in ("/cache/deep/a", "/gone", "/huge")]
+    plan = make_plan(HEAD, old, left_out, rules())
+    assert [(planned.change.entry.path, planned.reason) for planned in plan.planned] == [
+        ("/cache/deep/a", Reason.CACHE),
+        ("/gone", Reason.GONE),
+        ("/huge", Reason.LARGE),
+    ]
+    assert plan.problems == ()
+
+
+def test_changes_that_need_no_reading_are_told_in_the_order_of_paths() -> None:
+    """Although what is gone is judged last."""
+    plan = planned_for([stored("/a"), stored("/b")], [scanned("/b", mode=0o600)])
+    assert [planned.change.entry.path for planned in plan.planned] == ["/a", "/b"]
 
 
 def test_the_words_are_those_of_the_path() -> None:
