@@ -85,7 +85,7 @@ def test_what_repairs_have_set_aside_is_gathered_from_all_links() -> None:
 
 def test_a_head_that_a_repair_has_set_back_is_noticed() -> None:
     newest, middle, first = (link.head for link in make_chain((), (), ()))
-    for head, after, last in ((middle, 2, None), (middle, 2, middle), (newest, 3, first)):
+    for head, after, last in ((middle, 2, None), (middle, 2, middle), (newest, 3, first), (newest, 2, middle)):
         chain.check_not_set_back(head, after, last)
     for head, after, last in ((first, 2, None), (middle, 2, evolve(middle, version_id=VersionId("left out")))):
         with pytest.raises(TransactionLost, match="another client has gone back to an earlier commit"):

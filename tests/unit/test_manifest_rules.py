@@ -4,6 +4,7 @@ import pytest
 from attrs import evolve
 
 from rrbackup.errors import DamagedChain, StoreWentBack
+from rrbackup.pure.attributes import Extra, Owner
 from rrbackup.pure.manifest import (
     Standing,
     changes_of,
@@ -11,11 +12,13 @@ from rrbackup.pure.manifest import (
     entry_of,
     first_misfit,
     fold_links,
+    referred_by,
     sort_changes,
     stamped,
     standing,
 )
 from rrbackup.pure.model import (
+    NOT_RECORDED,
     Change,
     Entry,
     EntryType,
@@ -39,6 +42,7 @@ OBJECT = ObjectRef("files/a", VersionId("v1"), 3, '"e"')
 CONTENT = Content(3, "aa", 11, 0o600, LocalStamp(20, 7), recent=True)
 RECORDED = Entry(PathText("/a"), EntryType.FILE, 3, 11, 0o600, None, "aa", OBJECT)
 """What a commit records of `CONTENT` at `/a`."""
+HOLES = Extra(sparse=True)
 
 
 def candidate(path: str = "/a", previous: Entry | None = None) -> Candidate:
@@ -65,6 +69,29 @@ def test_nothing_is_taken_for_sent_or_doubtful_or_recent_unless_it_is_said() -> 
 
 def test_an_entry_records_what_was_read_not_what_the_scan_saw() -> None:
     assert entry_of(candidate(), settled()) == RECORDED
+
+
+def test_what_was_scanned_beside_the_content_is_recorded_with_whether_it_has_holes() -> None:
+    owned = Extra(Owner(5, 6, "user", "group"))
+    for extra, sparse, expected in (
+        (owned, False, owned),
+        (owned, True, evolve(owned, sparse=True)),
+        (None, True, HOLES),
+    ):
+        result = evolve(settled(), content=evolve(CONTENT, sparse=sparse))
+        assert entry_of(evolve(candidate(), extra=extra), result) == evolve(RECORDED, extra=expected)
+
+
+def test_a_copied_entry_stays_what_it_was_but_for_its_place_and_the_size_that_was_read() -> None:
+    """rrbackup 1.0 did not record sizes."""
+    original = Entry(PathText("/a"), EntryType.FILE, NOT_RECORDED, 5, 0o644, None, "aa", None, HOLES)
+    copied = entry_of(evolve(candidate(), copied=original), settled())
+    assert copied == evolve(original, size=3, object=OBJECT)
+
+
+def test_versions_are_referred_to_by_entries_that_have_an_object() -> None:
+    folder = Entry(PathText("/d"), EntryType.DIRECTORY)
+    assert referred_by([Change(Status.NEW, RECORDED), Change(Status.NEW, folder)]) == {OBJECT.ref}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +137,9 @@ def test_a_manifest_learns_the_stamps_of_what_was_read_and_of_what_was_planned()
     )
     planned = Planned(Change(Status.CHANGED, entry("/c")), Reason.MODE, LocalStamp(5, 6))
     plan = BackupPlan(None, (candidate("/a"), candidate("/e")), (planned,))
-    assert stamped(manifest, plan, [settled("/a"), failed("/e")]).entries == (
+    learned = stamped(manifest, plan, [settled("/a"), failed("/e")]).entries
+    assert len(learned) == 4
+    assert learned == (
         LocalEntry(entry("/a"), CONTENT.stamp, recent=True),
         LocalEntry(entry("/c"), LocalStamp(5, 6), recent=False),
         untouched,
@@ -140,6 +169,13 @@ def test_folding_nothing_changes_nothing() -> None:
 def test_folding_counts_on_from_what_was_counted_before(start: LocalManifest, expected: SinceCheckpoint | None) -> None:
     links = make_chain((Change(Status.NEW, entry("/a")),), ())
     assert fold_links(start, links).since == expected
+
+
+def test_folding_keeps_what_was_there_in_path_order() -> None:
+    start = LocalManifest(head(1), (LocalEntry(entry("/a.b")), LocalEntry(entry("/z"))))
+    folded = fold_links(start, make_chain((Change(Status.NEW, entry("/a/b")), Change(Status.DELETED, entry("/z")))))
+    assert [item.entry.path for item in folded.entries] == ["/a/b", "/a.b"]
+    assert len(folded.entries) == 2
 
 
 # --- how a remembered head stands ------------------------------------------------------------------------------

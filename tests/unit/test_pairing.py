@@ -24,6 +24,7 @@ from rrbackup.pure.model import (
     PathText,
     RepositoryId,
     VersionId,
+    Word,
 )
 from rrbackup.pure.names import path_order
 from rrbackup.pure.plan import make_plan
@@ -83,6 +84,27 @@ def test_lines_lead_to_the_same_plan_as_their_entries(
     found = in_order([*now, *(seen for seen, _, _ in before[::2])])
     rules = Rules(Filters.of(()), Filters.of(("/a*",)), lambda path: (), lambda path, words: path, detection, reprocess)
     assert make_plan(HEAD, lines(old), found, rules) == make_plan(HEAD, old, found, rules)
+
+
+@pytest.mark.parametrize("detection", Detection)
+@pytest.mark.parametrize("reprocess", [False, True])
+def test_an_equal_line_is_passed_over_unless_contents_are_to_be_compared_or_stored_again(
+    detection: Detection, reprocess: bool
+) -> None:
+    seen = Scanned(PathText("/a"), EntryType.FILE, 3, 10, 0o644, 20, 7)
+    words = lambda path: (Word.COMPRESS,)  # noqa: E731
+    rules = Rules(Filters.of(()), Filters.of(()), words, lambda path, words: path, detection, reprocess)
+    plan = make_plan(HEAD, lines([remembered(seen, True, False)]), [seen], rules)
+    looked_at = reprocess or detection is Detection.CONTENT
+    assert (len(plan.candidates), plan.unchanged) == ((1, 0) if looked_at else (0, 1))
+
+
+def test_a_new_file_as_big_as_one_that_was_passed_over_may_be_its_twin() -> None:
+    old = Scanned(PathText("/a"), EntryType.FILE, 3, 10, 0o644, 20, 7)
+    rules = Rules(Filters.of(()), Filters.of(()), lambda path: (), lambda path, words: path)
+    found = [old, old._replace(path=PathText("/b")), old._replace(path=PathText("/c"), size=4)]
+    plan = make_plan(HEAD, lines([remembered(old, True, False)]), found, rules)
+    assert [candidate.known_size for candidate in plan.candidates] == [True, False]
 
 
 @given(scans, scans, st.booleans())

@@ -188,6 +188,15 @@ def test_a_changed_file_that_asks_for_more_is_stored_anew_even_if_its_content_is
         assert (candidate.reason, candidate.anew) == (Reason.MTIME, anew)
 
 
+@pytest.mark.parametrize("detection", Detection)
+@pytest.mark.parametrize("reprocess", [False, True])
+def test_what_a_disk_tells_is_trusted_unless_contents_are_to_be_compared_or_stored_again(
+    detection: Detection, reprocess: bool
+) -> None:
+    told = evolve(asking(reprocess=reprocess), detection=detection).trust_stat
+    assert told is (detection is not Detection.CONTENT and reprocess is False)
+
+
 def test_what_is_damaged_is_stored_again_even_if_its_content_is_known() -> None:
     old, new = stored_with("/a").entry, scanned("/a", size=3, mtime=12, mode=0o600)
     again = Candidate(old.path, 3, 12, 0o600, Reason.DAMAGED, old, "/a encrypt", (Word.ENCRYPT,), anew=True)
@@ -285,6 +294,13 @@ def test_only_content_with_a_digest_and_an_object_may_be_shared() -> None:
     without_digest = evolve(whole, entry=evolve(whole.entry, sha256=None))
     assert catalogue([without_object, without_digest]) == {}
     assert catalogue([whole]) == {("aa", ()): whole.entry.object}
+
+
+def test_damaged_content_is_never_shared() -> None:
+    sound, damaged = stored("/a"), stored("/b", sha="bb")
+    assert sound.entry.object is not None
+    assert damaged.entry.object is not None
+    assert catalogue([sound, damaged], frozenset({damaged.entry.object.ref})) == {("aa", ()): sound.entry.object}
 
 
 @pytest.mark.parametrize(("written", "shared"), [(1, False), (2, True), (3, True)])
