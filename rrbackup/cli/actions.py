@@ -21,7 +21,7 @@ from rrbackup.events import Event
 from rrbackup.pure.report import BackupResult, CollectResult, Version
 from rrbackup.pure.soundness import ManifestState, amiss
 
-_KEPT = "what was committed of them before stays"
+KEPT = "what was committed there before stays"
 
 
 # --- backup ------------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def backup(
 
     result = run_around(session, metrics, run)
     session.result(documents.backup(result), human.backup_lines(result))
-    return session.ending(result.problems, _KEPT)
+    return session.ending(result.problems, KEPT)
 
 
 def plan_backup(session: Session, *, allow_empty: bool, reprocess: bool) -> ExitCode:
@@ -46,7 +46,7 @@ def plan_backup(session: Session, *, allow_empty: bool, reprocess: bool) -> Exit
         plan = repository.plan_backup(allow_empty=allow_empty, reprocess=reprocess, on_event=listen)
         traffic, cost = repository.backup_traffic(plan), repository.backup_cost(plan)
     session.listing(documents.plan(plan, traffic, cost), human.plan_lines(plan, traffic, cost))
-    return session.ending(plan.problems, _KEPT)
+    return session.ending(plan.problems, KEPT)
 
 
 # --- listings ----------------------------------------------------------------------------------------------

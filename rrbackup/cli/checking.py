@@ -20,8 +20,8 @@ from rrbackup.pure.diagnosis import Diagnosis, Verdict
 from rrbackup.pure.metrics import Checked
 from rrbackup.pure.model import PathText, Problem
 
-_NOT_READ = "whether they are damaged is not known"
-_NOT_HEALED = "what the latest commit holds of them stays damaged"
+NOT_READ = "whether anything is damaged there is not known"
+NOT_HEALED = "what the latest commit holds there stays damaged"
 _WIDTH = max(map(len, Verdict))
 
 
@@ -36,7 +36,7 @@ def verify(session: Session, version: str | None, read_data: str | None, metrics
     result, code = check_measured(session, metrics, check, _measured)
     summary = () if session.options.quiet else summary_lines(result)
     session.listing(verify_document(result), chain(damage_lines(result), summary))
-    session.ending(result.unread, _NOT_READ)
+    session.ending(result.unread, NOT_READ)
     return code
 
 
@@ -59,7 +59,7 @@ def heal(session: Session, *, read_data: str | None, take_over: bool, upgrade: b
     with session.repository() as repository, session.listening() as listen:
         result = repository.heal(read_data=read_data or False, take_over=take_over, upgrade=upgrade, on_event=listen)
     session.result(heal_document(result), heal_lines(result))
-    return session.ending(result.unhealed, _NOT_HEALED)
+    return session.ending(result.unhealed, NOT_HEALED)
 
 
 def doctor(session: Session) -> ExitCode:

@@ -13,12 +13,16 @@ from rrbackup.cli.output import Output
 from rrbackup.cli.signals import Signalled
 from rrbackup.errors import ConfigError, RRBackupError, UsageError
 
+_READING = (
+    *("list_versions", "list_files", "list_changes", "find", "history", "diff", "stats", "explain", "cat", "doctor"),
+    *("policy", "schedule", "completion", "man"),
+)
 _AFTER_INTERRUPTION: Mapping[str, str] = {
-    "backup": "a commit exists as a whole or not at all; the next backup takes back what this one left, "
-    "and begins again",
+    "backup": "a commit exists as a whole or not at all; the next backup goes on: what was uploaded as a whole, and is "
+    "still on the disk, is not sent again",
     "heal": "a commit exists as a whole or not at all; the next run that writes takes back what this one left",
     "verify": "nothing was changed; a check of contents goes on from where this one ended",
-    "doctor": "nothing was changed",
+    **dict.fromkeys(_READING, "nothing was changed"),
     "download": "the files that were finished are complete; run it again with --overwrite if-changed for the others",
     "init": "run it again; what was done already is not done twice",
 }
@@ -76,7 +80,7 @@ def _words(error: BaseException, command: str) -> tuple[str, str]:
         case RRBackupError():
             return error.message, error.hint
         case click.ClickException():
-            return error.format_message(), _usage_hint(error)
+            return _on_one_line(error), _usage_hint(error, command)
         case KeyboardInterrupt() | click.Abort():
             by = f" by {error}" if isinstance(error, Signalled) else ""
             return f"interrupted{by}", _AFTER_INTERRUPTION.get(command, _ANY_OTHER)
@@ -85,6 +89,13 @@ def _words(error: BaseException, command: str) -> tuple[str, str]:
             return f"{type(error).__name__}: {error} (this is a bug in rrbackup)", hint
 
 
-def _usage_hint(error: click.ClickException) -> str:
+def _on_one_line(error: click.ClickException) -> str:
+    """click lists the choices for a word that is missing below each other."""
+    message = error.format_message()
+    return " ".join(message.split()) if isinstance(error, click.MissingParameter) else message
+
+
+def _usage_hint(error: click.ClickException, command: str) -> str:
+    """An option without its value comes from a parser that knows no context."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"see {context.command_path if context else 'rrbackup'} -h"
+    return f"see {context.command_path if context else f'rrbackup {command}'} -h"

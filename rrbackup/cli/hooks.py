@@ -8,9 +8,11 @@ code of its own before and after, and would not expect to have programs started.
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rrbackup.cli.exit_codes import INTERRUPTIONS, ExitCode
 from rrbackup.errors import CommandFailed
@@ -32,9 +34,18 @@ def run_hook(key: str, command: str, configuration: str, known: Mapping[str, str
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no command"
         raise CommandFailed(f"{key} cannot be run: {why}{done_before}", hint=_HINT) from None
     if done.returncode != 0:
-        raise CommandFailed(f"{key} ended with status {done.returncode}{done_before}", hint=_HINT)
+        raise CommandFailed(f"{key} {_ended(done.returncode)}{done_before}", hint=_LOOK_ABOVE)
 
 
+def _ended(status: int) -> str:
+    if status > 0:
+        return f"ended with status {status}"
+    with suppress(ValueError):
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"was ended by signal {-status}"
+
+
+_LOOK_ABOVE = "What it had to say stands above, if it said anything."
 _HINT = "The command is a program with its arguments; pipes and variables need sh -c."
 
 

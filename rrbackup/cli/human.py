@@ -107,7 +107,7 @@ def object_line(ref: ObjectRef) -> str:
     if ref.format == 1:
         return f"    {ref.key}  version {ref.version_id}  stored by rrbackup 1.0"
     pipeline = f"with {' and '.join(ref.applied)}" if ref.applied else "as it is"
-    return f"    {ref.key}  version {ref.version_id}  {ref.stored_size} bytes, stored {pipeline}"
+    return f"    {ref.key}  version {ref.version_id}  {counted(ref.stored_size, 'byte', 'bytes')}, stored {pipeline}"
 
 
 # --- a plan ------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ The rule: where a part of the history is lost, or what lies on top of it is not 
 rest is told, and the run ends with `ExitCode.FAILED`, as in list_versions.
 """
 
+import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
 from rrbackup.cli import human
@@ -12,9 +14,11 @@ from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.session import Session
 from rrbackup.cli.tables import Column, Row, Table
 from rrbackup.cli.texts import counted, human_bytes, local_time
+from rrbackup.config import Config
 from rrbackup.pure.comparison import Difference, DifferenceKind
 from rrbackup.pure.exclusions import EXCLUDING_KEYS
 from rrbackup.pure.explanation import Decision, Explanation
+from rrbackup.pure.names import path_text
 from rrbackup.pure.report import Version
 from rrbackup.pure.scan import LeftOut
 from rrbackup.pure.soundness import Lost, ManifestState
@@ -113,14 +117,25 @@ def _found_cells(found: Found) -> Row:
 
 
 def history(session: Session, path: str) -> ExitCode:
-    with session.repository() as repository:
+    config = session.configuration()
+    with session.opened(config) as repository:
         result = repository.history(path)
     rows = tuple(map(_event_cells, result.events))
     ending = _shown(session, documents.history(result), Table(EVENTS, rows), result)
     if result.events or ending is not ExitCode.DONE:
         return ending
-    session.note(f"no commit has ever held {path}; rrbackup find looks for patterns")
+    session.note(
+        f"no commit has ever held {path} itself; rrbackup find {shlex.quote(path)} also finds what was below it"
+    )
+    _note_path_on_disk(session, config, path)
     return ExitCode.MISSING
+
+
+def _note_path_on_disk(session: Session, config: Config, path: str) -> None:
+    """Where somebody wrote the whole path, as the disk has it."""
+    base, below = os.path.abspath(config.base_path).rstrip("/"), os.path.normpath(path)
+    if below.startswith(f"{base}/"):
+        session.note(f"counted from base_path it is {path_text(os.fsencode(below.removeprefix(f'{base}/')))}")
 
 
 def _event_cells(event: PathEvent) -> Row:
@@ -201,9 +216,12 @@ def _pipeline_line(stats: PipelineStats) -> str:
 
 
 def explain(session: Session, path: str) -> ExitCode:
-    with session.repository() as repository, session.listening() as listen:
+    config = session.configuration()
+    with session.opened(config) as repository, session.listening() as listen:
         result = repository.explain(path, listen)
     session.listing(documents.explanation(result), _explanation_lines(result))
+    if result.entry is None and not result.below:
+        _note_path_on_disk(session, config, path)
     return ending(session, None, result.state)
 
 

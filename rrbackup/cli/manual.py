@@ -40,7 +40,7 @@ def _command(name: str, command: click.Command, parent: click.Context) -> Iterat
 def _options(parameters: Sequence[click.Parameter], context: click.Context) -> Iterator[str]:
     for parameter in parameters:
         record = parameter.get_help_record(context)
-        if record is not None:
+        if record is not None and record[1]:
             yield from (".TP", f"\\fB{_escaped(record[0])}\\fR", _escaped(record[1]))
 
 

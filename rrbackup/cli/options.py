@@ -4,6 +4,7 @@ The rule: they may stand before the command or after it. Each occurrence writes 
 click shares between the program and its command, so the last one that was given counts.
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -35,6 +36,21 @@ class GlobalOptions:
         return cls(**{name.removeprefix(_PREFIX): value for name, value in given if name.startswith(_PREFIX)})
 
 
+class GivenPath(click.Path):
+    """A path on this machine. The empty text, mostly an unset variable of a script, would be the working folder."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        if not value:
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class WholeNumber(click.IntRange):
+    name = "whole number"
+
+
 def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
     if value is not None and value is not False:
         context.meta[f"{_PREFIX}{parameter.name}"] = value
@@ -57,6 +73,7 @@ GLOBAL_OPTIONS: tuple[click.Parameter, ...] = (
     click.Option(
         ["--c", "-c", "--config", "config"],
         metavar="FILE",
+        type=GivenPath(),
         expose_value=False,
         callback=_remember,
         help=f"The configuration; {DEFAULT_CONFIG} in the working folder if not given.",
@@ -105,7 +122,7 @@ def _limit(direction: str) -> Callable[[Decorated], Decorated]:
 
 THREADS = click.option(
     "--threads",
-    type=click.IntRange(1, 256),
+    type=WholeNumber(1, 256),
     metavar="N",
     expose_value=False,
     callback=_remember,
@@ -116,6 +133,6 @@ LIMIT_DOWNLOAD = _limit("download")
 METRICS = click.option(
     "--metrics",
     metavar="FILE",
-    type=click.Path(dir_okay=False),
+    type=GivenPath(dir_okay=False),
     help="Write how it went to FILE for Prometheus, also after a failure.",
 )

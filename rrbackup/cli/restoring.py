@@ -11,11 +11,12 @@ from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.session import Session
 from rrbackup.errors import UsageError
 from rrbackup.pure.filters import parse_filter_lines
-from rrbackup.pure.restore_plan import Overwrite
+from rrbackup.pure.restore_plan import Overwrite, RestoreAct
 from rrbackup.pure.selection import parse_patterns
 
-_NOT_RESTORED = "everything else was restored"
-_NOT_RESTORABLE = "everything else would be restored"
+NOT_RESTORED = "everything else was restored"
+NOT_RESTORABLE = "everything else would be restored"
+_NOTHING = "nothing in the version is selected"
 
 
 class _Options(TypedDict):
@@ -48,6 +49,10 @@ class Wanted:
         )
         return cls(version, target, (*from_file, *parse_patterns(_texts(given["exclude"]), "--exclude")), options)
 
+    @property
+    def selects(self) -> bool:
+        return bool(self.ignore or self.options["include"])
+
 
 def _texts(value: object) -> tuple[str, ...]:
     assert isinstance(value, tuple)
@@ -67,7 +72,9 @@ def download(session: Session, wanted: Wanted) -> ExitCode:
     with session.repository() as repository, session.listening() as listen:
         result = repository.download(wanted.version, wanted.target, wanted.ignore, listen, **wanted.options)
     session.result(documents.download(result), human_restores.download_lines(result, wanted.target))
-    return session.ending(result.problems, _NOT_RESTORED)
+    if wanted.selects and not (result.files or result.left or result.problems):
+        session.note(_NOTHING)
+    return session.ending(result.problems, NOT_RESTORED)
 
 
 def plan_download(session: Session, wanted: Wanted) -> ExitCode:
@@ -76,7 +83,9 @@ def plan_download(session: Session, wanted: Wanted) -> ExitCode:
         cost = repository.download_cost(plan)
     lines = human_restores.restore_plan_lines(plan, cost, verbose=session.options.verbose)
     session.listing(documents.restore_plan(plan, cost), lines)
-    return session.ending(plan.problems, _NOT_RESTORABLE)
+    if wanted.selects and not any(step.act is not RestoreAct.REMOVE for step in plan) and not plan.problems:
+        session.note(_NOTHING)
+    return session.ending(plan.problems, NOT_RESTORABLE)
 
 
 def cat(session: Session, version: str, path: str) -> ExitCode:

@@ -8,31 +8,17 @@ import re
 import stat
 from datetime import UTC, datetime, tzinfo
 
-from rrbackup.pure import prices
+from rrbackup.pure import prices, sizes
+
+counted, human_bytes = sizes.counted, sizes.human_bytes
 
 _NS = 1_000_000_000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def shown(text: str) -> str:
     """One line that no terminal takes for a command."""
     return _CONTROL.sub("?", text)
-
-
-def human_bytes(count: int) -> str:
-    """`1536` gives `1.5 KiB`."""
-    if count < 1024:
-        return f"{count} B"
-    value, power = count / 1024, 0
-    # What would be rounded up to 1024.0 is one of the next unit.
-    while value >= 1023.95 and power < len(_UNITS) - 1:
-        value, power = value / 1024, power + 1
-    return f"{value:.1f} {_UNITS[power]}"
-
-
-def counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
 
 
 def local_time(time_ns: int) -> str:

@@ -91,8 +91,8 @@ def check_local_files(source: Client, target: Client) -> None:
     """Raise ConfigError where both clients would remember what they know in the same file."""
     if source.local.manifest_path == target.local.manifest_path:
         raise ConfigError(
-            "local_manifest_file",
-            [f"{target.local.manifest_path} is that of the repository to be copied as well"],
+            "of the copy",
+            [f"local_manifest_file: {target.local.manifest_path} is that of the repository to be copied as well"],
             hint="each repository needs a file of its own: give the copy's configuration another local_manifest_file",
         )
 

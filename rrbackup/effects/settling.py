@@ -14,6 +14,7 @@ from rrbackup.pure import claims, format1, recovery, sweep
 from rrbackup.pure.adoption import Receipt
 from rrbackup.pure.claims import Patience
 from rrbackup.pure.model import Claim, HeadRef, SeenClaim, TransactionId
+from rrbackup.pure.sizes import counted, human_bytes
 from rrbackup.pure.steps import MustMatch, Refused, Unclear, Wrote
 
 _SECOND = 1_000_000_000
@@ -101,8 +102,8 @@ def _at_work(claim: SeenClaim, patience: Patience, host: str) -> ClientAtWork:
     heard, seconds = claim.age_ns // _SECOND, (patience.limit_ns(record.host, host) or 0) // _SECOND
     since = datetime.fromtimestamp(0, UTC) + timedelta(seconds=max(0, min(record.created_ns // _SECOND, _YEAR_9000)))
     return ClientAtWork(
-        f"another client is at work: {record.host}, since {since:%Y-%m-%d %H:%M:%S} UTC, last heard of {heard} "
-        f"seconds ago (transaction {record.transaction})",
+        f"another client is at work: {record.host}, since {since:%Y-%m-%d %H:%M:%S} UTC, last heard of "
+        f"{counted(heard, 'second', 'seconds')} ago (transaction {record.transaction})",
         hint=f"wait for it to end; it counts as dead once it was silent for {seconds} seconds. If it is "
         "dead, run again with --take-over. That is always safe for the repository: should it be alive after all, its "
         "backup fails",
@@ -120,7 +121,8 @@ def _outcome(facts: recovery.Facts) -> str:
     if not facts.adopted:
         return "it had not committed, and what it uploaded has been taken back"
     size = sum(receipt.size for receipt in facts.adopted)
-    return f"it had not committed; the {len(facts.adopted)} files ({size} bytes) that it uploaded are not sent again"
+    files = counted(len(facts.adopted), "file", "files")
+    return f"it had not committed; what it uploaded, {files} with {human_bytes(size)}, is not sent again"
 
 
 # --- what the store can do -------------------------------------------------------------------------------------

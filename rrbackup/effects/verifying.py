@@ -16,7 +16,7 @@ from rrbackup.effects.content_check import ContentCheck
 from rrbackup.effects.head_repair import state_of, stretch_of, survey_of
 from rrbackup.errors import AccessDenied, DamagedObject, ObjectMissing, RRBackupError, UnsupportedFormat
 from rrbackup.events import Notice, OnEvent
-from rrbackup.pure.chain import commits, refers_to_encrypted, resolve
+from rrbackup.pure.chain import Named, commits, refers_to_encrypted, resolve
 from rrbackup.pure.damage import Damage, Said, damages, entries_of, faults, said_of
 from rrbackup.pure.manifest import first_misfit, fold_links, referred_by
 from rrbackup.pure.model import Link, ListedVersion, LocalEntry, LocalManifest, Problem, VersionId, VersionRef
@@ -63,7 +63,7 @@ class VerifyResult:
         return self.manifest.sound and not self.damaged and not self.records
 
 
-def verify(client: Client, version: str | None, amount: Amount | None, on_event: OnEvent) -> VerifyResult:
+def verify(client: Client, version: Named | None, amount: Amount | None, on_event: OnEvent) -> VerifyResult:
     """Check everything, or what one commit refers to; read as much of the contents as was asked for.
 
     Raises NoSuchVersion, WrongPassword, StoreWentBack, and what reading the chain raises where nothing of it is sound.
@@ -94,7 +94,7 @@ def verify(client: Client, version: str | None, amount: Amount | None, on_event:
 # --- versions of files ---------------------------------------------------------------------------------------------
 
 
-def _said(stretch: Stretch, version: str | None) -> Said:
+def _said(stretch: Stretch, version: Named | None) -> Said:
     if version is None:
         known = stretch.base.all_references if stretch.base is not None else ()
         return said_of(entries_of(stretch.links, stretch.base), known)

@@ -134,7 +134,7 @@ def _last_at(at: At, commits: Sequence[Link]) -> Link:
 
 
 def _nth_latest(version: str, commits: Sequence[Link]) -> Link:
-    back = version.removeprefix("latest").removeprefix("~") or "0"
+    back = "0" if version == "latest" else version.removeprefix("latest~")
     if not (back.isascii() and back.isdigit()):
         raise NoSuchVersion(f"{version!r} is not a version", hint="write latest, or latest~1 for the one before it")
     if int(back) >= len(commits):

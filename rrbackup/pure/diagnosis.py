@@ -13,9 +13,9 @@ from attrs import frozen
 from rrbackup.pure.claims import Patience
 from rrbackup.pure.expiry import Harm, HarmfulRule
 from rrbackup.pure.model import Mode, SeenClaim
+from rrbackup.pure.sizes import counted, human_bytes
 
 _SECOND = 1_000_000_000
-_MIB = 1 << 20
 _SKEW_WARNING_S = 60
 _SKEW_WRONG_S = 15 * 60
 """From here on Amazon refuses requests."""
@@ -154,7 +154,7 @@ def of_claim(seen: SeenClaim, patience: Patience, host: str, *, ours: bool) -> D
     subject, claim = "open transaction", seen.open
     if claim is None:
         return fine(subject, "none")
-    heard = f"of {claim.host}, last heard of {max(0, seen.age_ns) // _SECOND} seconds ago"
+    heard = f"of {claim.host}, last heard of {counted(max(0, seen.age_ns) // _SECOND, 'second', 'seconds')} ago"
     if ours:
         return warning(
             subject, f"a backup of this client, {heard}", "if none is running, run one: it goes on where that one ended"
@@ -187,5 +187,5 @@ def of_space(subject: str, where: str, free: int, needed: int) -> Diagnosis:
     if free == 0:
         return wrong(subject, f"{where} is full", "make room")
     if free < needed:
-        return warning(subject, f"{where} has {free // _MIB} MiB left", "make room")
-    return fine(subject, f"{where} has {free // _MIB} MiB left")
+        return warning(subject, f"{where} has {human_bytes(free)} left", "make room")
+    return fine(subject, f"{where} has {human_bytes(free)} left")

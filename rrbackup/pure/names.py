@@ -12,6 +12,8 @@ from collections.abc import Callable
 from rrbackup.errors import DamagedObject, UsageError
 from rrbackup.pure.model import PathText
 
+AS_LISTED = "write it as list_files shows it, counted from base_path, with its leading slash"
+
 MAX_KEY_BYTES = 1024
 """What S3 takes."""
 
@@ -104,14 +106,14 @@ def parse_path(text: str) -> PathText:
 
     Raises `UsageError` for what no path of a commit can be.
     """
-    path, hint = PathText(text.rstrip("/")), "write it as list_files shows it, counted from base_path"
+    path = PathText(text.rstrip("/"))
     if not text.startswith("/"):
-        raise UsageError(f"{text!r} is no path of a commit: it does not begin with /", hint=hint)
+        raise UsageError(f"{text!r} is no path of a commit: it does not begin with /", hint=AS_LISTED)
     try:
         if path:
             path_bytes(path)
     except DamagedObject as error:
-        raise UsageError(f"{text!r} is no path of a commit: {error.message}", hint=hint) from None
+        raise UsageError(f"{error.message}, so it is no path of a commit", hint=AS_LISTED) from None
     return path
 
 

@@ -9,13 +9,11 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
-from rrbackup.errors import DamagedObject, NoSuchPath, UsageError
+from rrbackup.errors import NoSuchPath, UsageError
 from rrbackup.pure.filters import Filters, pattern_problem
 from rrbackup.pure.keeping import folders_above
 from rrbackup.pure.model import PathText
-from rrbackup.pure.names import path_bytes
-
-_AS_LISTED = "write it as list_files shows it, counted from base_path, with its leading slash"
+from rrbackup.pure.names import AS_LISTED, parse_path
 
 
 @frozen
@@ -74,23 +72,7 @@ class Selection:
 
 
 def no_such_path(path: str, version: str) -> NoSuchPath:
-    return NoSuchPath(f"commit {version} has nothing at {path}", hint=_AS_LISTED)
-
-
-def parse_path(text: str) -> PathText:
-    """A path that somebody typed; the empty text stands for `/`, which is everything.
-
-    Raises UsageError for what no path of a commit can be.
-    """
-    path = PathText(text.rstrip("/"))
-    if not text.startswith("/"):
-        raise UsageError(f"{text!r} is no path of a commit: it does not begin with /", hint=_AS_LISTED)
-    try:
-        if path:
-            path_bytes(path)
-    except DamagedObject as error:
-        raise UsageError(f"{text!r} is no path of a commit: {error.message}", hint=_AS_LISTED) from None
-    return path
+    return NoSuchPath(f"commit {version} has nothing at {path}", hint=AS_LISTED)
 
 
 def parse_patterns(patterns: Iterable[str], option: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ What they need is imported when it is: every backup would wait for it.
 
 from typing import TYPE_CHECKING
 
+from rrbackup.effects.points_in_time import named_by
 from rrbackup.effects.settling import Permissions
 from rrbackup.events import OnEvent, ignore_event
 from rrbackup.pure.sampling import EVERYTHING, Amount, parse_amount
@@ -31,8 +32,8 @@ class Checking(Opened):
         """
         from rrbackup.effects import verifying
 
-        amount = self._amount(read_data)
-        return verifying.verify(self._client, version, amount, on_event)
+        named = None if version is None else named_by(version)
+        return verifying.verify(self._client, named, self._amount(read_data), on_event)
 
     def heal(
         self,

@@ -15,12 +15,12 @@ from rrbackup.events import DownloadPlanned, Notice, OnEvent, ProblemFound, igno
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keeping import folders_above
 from rrbackup.pure.model import Entry, EntryType, Problem
-from rrbackup.pure.names import path_text
+from rrbackup.pure.names import parse_path, path_text
 from rrbackup.pure.prices import Cost, cost_of
 from rrbackup.pure.report import DownloadResult
 from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan
 from rrbackup.pure.restoring import Wishes, doubtful, make_restore_plan, wanted
-from rrbackup.pure.selection import Selection, no_such_path, parse_path, parse_patterns
+from rrbackup.pure.selection import Selection, no_such_path, parse_patterns
 from rrbackup.pure.target import Found
 from rrbackup.verbs.opened import Opened
 

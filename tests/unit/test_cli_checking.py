@@ -90,6 +90,17 @@ def test_what_makes_no_sense_is_said(words: str, code: int, message: str, bench:
     assert message in ran.err
 
 
+def test_a_time_stands_for_the_commit_that_is_checked(bench: Bench) -> None:
+    (bench.source / "a").unlink()
+    bench.run("backup", "-q")
+    assert bench.run("verify", "--json").document["versions"] == 2
+    for words in (["--at", "2999-01-01"], ["@2999-01-01"], ["--read-data", "--at=2999-01-01"]):
+        assert bench.run("verify", *words, "--json").document["versions"] == 1, words
+    early = bench.run("verify", "--at", "2001-01-01")
+    assert (early.code, early.out) == (10, "")
+    assert "no commit is from 2001-01-01 or before" in early.err
+
+
 def test_verbose_names_each_content(bench: Bench) -> None:
     assert "/folder/b: 10 B" in bench.run("-v", "verify", "--read-data").err
 

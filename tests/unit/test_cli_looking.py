@@ -164,7 +164,7 @@ def test_an_empty_repository_is_no_bug(bench: Bench, words: list[str]) -> None:
         (["find", ""], 2, "an empty filter matches nothing"),
         (["find"], 2, "Missing argument 'PATTERN'"),
         (["history", "a"], 2, "'a' is no path of a commit"),
-        (["explain", "/../a"], 2, "'/../a' is no path of a commit"),
+        (["explain", "/../a"], 2, "unsafe path '/../a', so it is no path of a commit"),
         (["diff", "latest", "nix"], 10, "there is no commit 'nix'"),
         (["diff"], 2, "Missing argument 'VERSION'"),
         (["list_files", "--at", "noon"], 2, "'noon' is not a time"),

@@ -238,6 +238,13 @@ def test_the_selection_of_the_readme_loads() -> None:
     assert (config.exclude_caches, config.exclude_larger_than) == (True, 10 * 2**30)
 
 
+def test_the_commands_around_a_backup_load_as_the_readme_writes_them() -> None:
+    around = README["json5 around"].strip().removeprefix("{")
+    config = parse_config('{"base_path": "/srv", "s3": {"bucket": "b"},' + around, "README.md")
+    assert (config.before_backup or "").startswith("pg_dump ")
+    assert (config.after_backup or "").startswith("sh -c ")
+
+
 def all_keys() -> dict[str, object]:
     """Every key with its default: NOTHING for a required one, None for one without."""
     found: dict[str, object] = {}

@@ -3,7 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
-from rrbackup.cli.options import LIMIT_UPLOAD, METRICS, THREADS
+from rrbackup.cli.options import LIMIT_UPLOAD, METRICS, THREADS, GivenPath
 from rrbackup.cli.program import TAKE_OVER, UPGRADE, program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -21,12 +21,12 @@ _ALLOW_EMPTY = click.option(
         "rrbackup --c nas.json init --base-path /srv --bucket b --endpoint https://s3.example.com",
     ),
 )
-@click.option("--base-path", type=click.Path(exists=True, file_okay=False), help="The folder to back up.")
+@click.option("--base-path", type=GivenPath(exists=True, file_okay=False), help="The folder to back up.")
 @click.option("--bucket", help="The S3 bucket to back up to. It must exist.")
 @click.option("--endpoint", metavar="URL", help="Where the bucket is, if not at Amazon.")
 @click.option("--region", help="The region of the bucket.")
 @click.option("--prefix", help="A folder in the bucket, so that several backups can share it.")
-@click.option("--directory", type=click.Path(), help="The directory to back up to, in place of a bucket.")
+@click.option("--directory", type=GivenPath(), help="The directory to back up to, in place of a bucket.")
 @click.option(
     "--recovery-kit/--no-recovery-kit",
     default=None,

@@ -6,6 +6,7 @@ from rrbackup.cli.exit_codes import ExitCode
 from rrbackup.cli.options import LIMIT_DOWNLOAD, METRICS, THREADS
 from rrbackup.cli.program import TAKE_OVER, UPGRADE, program, session_of
 from rrbackup.cli.teaching import examples
+from rrbackup.cli.times import AT, VersionCommand
 
 _READ_DATA = click.option(
     "--read-data",
@@ -19,16 +20,19 @@ _READ_DATA = click.option(
 
 @program.command(
     "verify",
+    cls=VersionCommand,
     epilog=examples(
         "rrbackup verify                       from listings alone: no file is read",
         "rrbackup verify --read-data           read everything, which costs a whole download",
         "rrbackup verify --read-data 5%        every day: all is read within three weeks",
         "rrbackup verify latest                only what the latest commit needs",
+        "rrbackup verify --at 2026-11-20       only what that commit needs",
         "rrbackup verify --metrics /var/lib/node_exporter/rrbackup-verify.prom",
         "rrbackup verify --json | jq '.damaged[].touches[].path'",
     ),
 )
 @click.argument("version", required=False)
+@AT
 @_READ_DATA
 @THREADS
 @LIMIT_DOWNLOAD

@@ -3,7 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
-from rrbackup.cli.options import LIMIT_DOWNLOAD, LIMIT_UPLOAD, THREADS
+from rrbackup.cli.options import LIMIT_DOWNLOAD, LIMIT_UPLOAD, THREADS, GivenPath, WholeNumber
 from rrbackup.cli.program import TAKE_OVER, program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -16,10 +16,17 @@ from rrbackup.cli.teaching import examples
         "rrbackup copy --to disk.json --last 30     begin with the last 30 commits",
     ),
 )
-@click.option("--to", "to", metavar="CONFIG", required=True, help="The configuration of the repository to copy into.")
+@click.option(
+    "--to",
+    "to",
+    metavar="CONFIG",
+    type=GivenPath(),
+    required=True,
+    help="The configuration of the repository to copy into.",
+)
 @click.option(
     "--last",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Begin with the last N commits, where nothing was copied before.",
 )
@@ -30,12 +37,13 @@ from rrbackup.cli.teaching import examples
 @LIMIT_DOWNLOAD
 @click.pass_context
 def copy(context: click.Context, to: str, last: int | None, dry_run: bool, take_over: bool) -> ExitCode:
-    """Copy the history into another repository, such as one on a disk.
+    """Copy the history into another repository.
 
-    CONFIG says where that is, and how and under which password contents are stored there; its local_manifest_file must
-    be another one. Every commit keeps its time, host and place in the order; every content is read, checked, and
-    stored once. The other repository must be empty, or an earlier copy on top of which nobody has backed up: then what
-    it lacks is added. Whatever interrupts a copy, what was copied is whole, and the next run goes on.
+    CONFIG says where that is, a disk for instance, and how and under which password contents are stored there; its
+    local_manifest_file must be another one. Every commit keeps its time, host and place in the order; every content is
+    read, checked, and stored once. The other repository must be empty, or an earlier copy on top of which nobody has
+    backed up: then what it lacks is added. Whatever interrupts a copy, what was copied is whole, and the next run goes
+    on.
     """
     from rrbackup.cli import copying
 

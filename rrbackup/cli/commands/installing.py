@@ -5,8 +5,17 @@ import datetime
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.options import GivenPath
 from rrbackup.cli.program import COMPLETE_VARIABLE, PROGRAM_NAME, program, session_of
 from rrbackup.cli.teaching import examples
+
+
+class _TimeOfDay(click.DateTime):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime.datetime:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no time of day; write it as HH:MM, from 00:00 to 23:59", param, ctx)
 
 
 @program.command(
@@ -22,16 +31,16 @@ from rrbackup.cli.teaching import examples
     "--time",
     "at",
     metavar="HH:MM",
-    type=click.DateTime(["%H:%M"]),
+    type=_TimeOfDay(["%H:%M"]),
     default="02:30",
     help="When each day, local time; 02:30 if not given.",
 )
 @click.option(
-    "--metrics", metavar="FILE", type=click.Path(dir_okay=False), help="Have each backup write its metrics there."
+    "--metrics", metavar="FILE", type=GivenPath(dir_okay=False), help="Have each backup write its metrics there."
 )
 @click.pass_context
 def schedule(context: click.Context, kind: str, at: datetime.datetime, metrics: str | None) -> ExitCode:
-    """Print what makes this configuration's backup run each day.
+    """Print what runs the backup each day.
 
     systemd: a service and its timer, which makes up for a time at which the machine was off. cron: a line for the
     crontab. Both stay silent unless something is wrong. Nothing is installed. Relative paths in the configuration count
@@ -53,7 +62,7 @@ def schedule(context: click.Context, kind: str, at: datetime.datetime, metrics: 
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> ExitCode:
-    """Print the script that completes commands and options in a shell."""
+    """Print what lets a shell complete commands and options."""
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
@@ -69,7 +78,10 @@ def completion(context: click.Context, shell: str) -> ExitCode:
 )
 @click.pass_context
 def man(context: click.Context) -> ExitCode:
-    """Print the manual page, which says what -h says of each command."""
+    """Print the manual page.
+
+    It says what -h says of each command.
+    """
     from rrbackup.cli.manual import manual
 
     lines = list(manual(program, context.find_root()))

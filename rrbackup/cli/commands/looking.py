@@ -60,10 +60,11 @@ def history(context: click.Context, path: str) -> ExitCode:
 @AT
 @click.pass_context
 def diff(context: click.Context, before: str, after: str) -> ExitCode:
-    """Show what differs between two versions, whichever is older.
+    """Show what differs between two versions.
 
-    What the second one (the latest if not given) has new, changed, deleted or renamed, then as list_files does. A file
-    is renamed if its content is new at one path and gone from another, which stands behind an arrow.
+    Either may be the older one. What the second one (the latest if not given) has new, changed, deleted or renamed,
+    then as list_files does. A file is renamed if its content is new at one path and gone from another, which stands
+    behind an arrow.
     """
     from rrbackup.cli import looking
 

@@ -3,6 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
+from rrbackup.cli.options import GivenPath
 from rrbackup.cli.program import program, session_of
 from rrbackup.cli.teaching import examples
 
@@ -16,7 +17,7 @@ from rrbackup.cli.teaching import examples
 )
 @click.option(
     "--new-password-file",
-    type=click.Path(exists=True, dir_okay=False),
+    type=GivenPath(exists=True, dir_okay=False),
     help="Its only line is the new password. Without it, RRBACKUP_NEW_PASSWORD counts, or the terminal is asked.",
 )
 @click.pass_context
@@ -39,7 +40,7 @@ def change_password(context: click.Context, new_password_file: str | None) -> Ex
 @click.option("--salt", metavar="VERSION", help="Put this version of the salt object on top again.")
 @click.pass_context
 def repair(context: click.Context, head: str | None, salt: str | None) -> ExitCode:
-    """Go back to a sound commit, or to a sound version of the salt object.
+    """Go back to a sound commit, or a sound salt object.
 
     Whoever may write to the store can put a forged commit on top, or a forged salt object, so that the password seems
     wrong. Without an option, the versions of the salt object are listed, newest first, with those that the password

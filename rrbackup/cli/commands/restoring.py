@@ -3,7 +3,7 @@
 import click
 
 from rrbackup.cli.exit_codes import ExitCode
-from rrbackup.cli.options import LIMIT_DOWNLOAD, THREADS
+from rrbackup.cli.options import LIMIT_DOWNLOAD, THREADS, GivenPath
 from rrbackup.cli.program import program, session_of
 from rrbackup.cli.teaching import examples
 from rrbackup.cli.times import AT, VersionCommand
@@ -24,8 +24,8 @@ _OVERWRITE = ("always", "if-changed", "never")
     ),
 )
 @click.argument("version")
-@click.argument("target", type=click.Path(file_okay=False))
-@click.argument("ignore_filters", required=False, type=click.Path(exists=True, dir_okay=False))
+@click.argument("target", type=GivenPath(file_okay=False))
+@click.argument("ignore_filters", required=False, type=GivenPath(exists=True, dir_okay=False))
 @AT
 @click.option("--path", "paths", multiple=True, metavar="PATH", help="Only this file or folder. May be repeated.")
 @click.option("--include", multiple=True, metavar="FILTER", help="Only what matches, e.g. '*.jpg'. May be repeated.")
