@@ -35,7 +35,8 @@ def version_of(answer: Mapping[str, object], place: str) -> VersionId:
         raise NotVersioned(
             f"{place} has no version id: the bucket does not keep versions",
             hint="Run `rrbackup init`, or `aws s3api put-bucket-versioning --bucket BUCKET "
-            "--versioning-configuration Status=Enabled`; objects written before have to be moved away.",
+            "--versioning-configuration Status=Enabled`. If it does now, this object is from before: delete it, "
+            "with --version-id null, or move it away.",
         )
     return VersionId(version_id)
 

@@ -18,7 +18,7 @@ from rrbackup.effects.s3_errors import Asked, Manner, Translated
 from rrbackup.effects.spare import side_by_side_or_here
 from rrbackup.effects.store import Always, Condition, IfAbsent, IfMatch, Stored
 from rrbackup.effects.store_rules import Piece, part_size, pieces
-from rrbackup.errors import StoreError
+from rrbackup.errors import NotVersioned, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -71,7 +71,18 @@ class Upload:
             answer = self._deciding.put_object(
                 Bucket=self.bucket, Key=self.key, Body=data, **self._properties, **self._conditions
             )
-        return s3_answers.stored(answer, asked.place, len(data))
+        try:
+            return s3_answers.stored(answer, asked.place, len(data))
+        except NotVersioned:
+            if isinstance(self.condition, IfAbsent):
+                self._take_back()
+            raise
+
+    def _take_back(self) -> None:
+        """Where no versions are kept, what was created would lie in the way once they are: it never gets an id."""
+        asked = Asked("delete", f"s3://{self.bucket}/{self.key}", "s3:DeleteObjectVersion")
+        with suppress(StoreError), Translated(asked):
+            self.clients.once.delete_object(Bucket=self.bucket, Key=self.key, VersionId="null")
 
     def _in_parts(self, parts: Iterable[Piece]) -> Stored:
         upload_id, attempts = self._create()

@@ -7,8 +7,8 @@ import pytest
 
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.s3 import S3Store
-from rrbackup.effects.store import Store
-from rrbackup.errors import NotVersioned, StoreMissing
+from rrbackup.effects.store import IfAbsent, Store
+from rrbackup.errors import NotVersioned, ObjectMissing, StoreMissing
 from rrbackup.pure.model import VersionId, VersionRef
 from tests.servers import S3Server
 from tests.worlds import KINDS, World
@@ -80,6 +80,20 @@ def test_a_bucket_that_keeps_no_versions_is_found_out_by_any_answer(server: S3Se
             REQUESTS[request_name](store)
     with pytest.raises(NotVersioned):
         store.head("k")
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_what_was_created_where_no_versions_are_kept_is_not_left_in_the_way(server: S3Server, suspended: bool) -> None:
+    bucket = server.new_bucket(versioned=suspended)
+    if suspended:
+        server.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    store = S3Store(server.options(bucket))
+    with pytest.raises(NotVersioned):
+        store.put("k", b"x", condition=IfAbsent())
+    store.prepare()
+    with pytest.raises(ObjectMissing):
+        store.get("k")
+    assert store.put("k", b"y", condition=IfAbsent()).version_id
 
 
 def test_an_object_from_before_versioning_is_found_out(server: S3Server) -> None:
