@@ -120,6 +120,7 @@ class Restores(Opened):
 
     def _plan(self, version: str, target: Path, asked: Asked, on_event: OnEvent) -> RestorePlan:
         self._refuse_write_only()
+        self._refuse_store_as(target)
         tell = self._telling(on_event)
         link, commit = self._manifest(version, on_event)
         selection, delete = asked.selection, asked.delete
@@ -137,15 +138,19 @@ class Restores(Opened):
         hashed = digests(target, doubtful(entries, sighting, wishes), self._threads, tell)
         return make_restore_plan(link.version_id, commit, sighting, hashed, wishes)
 
+    def _refuse_store_as(self, target: Path) -> None:
+        """A file of a commit could take the place of one of the store's."""
+        if (path := self.config.directory_path()) is None:
+            return
+        store, top = Path(os.path.realpath(path)), Path(os.path.realpath(target))
+        if top.is_relative_to(store):
+            where = "is the folder of the store itself" if top == store else f"is in the store {store}"
+            raise UsageError(f"{target} {where}", hint="choose another target")
+
     def _protected(self, target: Path) -> Iterator[Selection]:
         """What is never removed: what this client itself needs, and in the tree that is backed up what it ignores."""
         top = Path(os.path.realpath(target))
         inside = [path_text(os.fsencode(own.relative_to(top))) for own in self._own_files() if own.is_relative_to(top)]
-        if any(path == "/." for path in inside):
-            raise UsageError(
-                f"{target} is the folder of the store itself",
-                hint="choose another target, or leave out --delete",
-            )
         if inside:
             yield Selection(tuple(inside))
         if top == self.config.base() and self.config.ignore_files:
