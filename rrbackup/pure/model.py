@@ -5,6 +5,7 @@ that some store mangles is percent-escaped. Sizes are bytes, times are nanosecon
 are lower-case hexadecimal SHA-256. Order between commits comes from `sequence` and `parent` alone.
 """
 
+import re
 from collections.abc import Collection
 from enum import StrEnum
 from typing import NewType
@@ -288,7 +289,12 @@ class Problem:
     detail: str
 
     def __str__(self) -> str:
-        return self.detail if self.path in self.detail else f"{self.path}: {self.detail}"
+        return self.detail if self._is_named else f"{self.path}: {self.detail}"
+
+    @property
+    def _is_named(self) -> bool:
+        """As a word of its own: a key may hold the path, or begin like it, and be that of another file."""
+        return re.search(rf"(?<![^\s'\"(]){re.escape(self.path)}(?![^\s'\"):;,])", self.detail) is not None
 
 
 @frozen

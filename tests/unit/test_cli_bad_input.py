@@ -10,7 +10,7 @@ from rrbackup.cli.commands import program
 from rrbackup.cli.failures import failure_of
 from rrbackup.cli.human import incomplete, object_line
 from rrbackup.cli.signals import Terminated
-from rrbackup.pure.model import ObjectRef, VersionId
+from rrbackup.pure.model import ObjectRef, PathText, Problem, ProblemKind, VersionId
 from tests.unit.cli_bench import Bench
 
 CONSEQUENCES = (actions.KEPT, checking.NOT_READ, checking.NOT_HEALED, restoring.NOT_RESTORED, restoring.NOT_RESTORABLE)
@@ -205,3 +205,22 @@ def test_json_of_a_refused_word_is_one_document(bench: Bench) -> None:
     ran = bench.run("--json", "schedule")
     assert ran.err == ""
     assert "\n" not in json.loads(ran.out)["error"]["message"]
+
+
+# --- problems ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "detail", "shown"),
+    [
+        ("/a", "there is no object files/a version 1 in /st", "/a: there is no object files/a version 1 in /st"),
+        ("/a", "there is no object files/aunt version 1", "/a: there is no object files/aunt version 1"),
+        ("/a", "cannot write /a/b", "/a: cannot write /a/b"),
+        ("/a", "cannot write /a: it is full", "cannot write /a: it is full"),
+        ("/a", "the content of /a (files/b) is damaged", "the content of /a (files/b) is damaged"),
+        ("/a b", "unsafe path '/a b'", "unsafe path '/a b'"),
+        ("/a", "/a is restored", "/a is restored"),
+    ],
+)
+def test_a_problem_always_names_its_path(path: str, detail: str, shown: str) -> None:
+    assert str(Problem(PathText(path), ProblemKind.DAMAGED, detail)) == shown
