@@ -183,9 +183,10 @@ def password_lines(changed: PasswordChanged, s3: S3Settings | None) -> Iterator[
     yield "the password is changed; nothing was uploaded again, because the keys stay the same"
     yield f"version:   {changed.version_id}"
     yield "now write the new password where the configuration has the old one"
-    older = counted(len(changed.replaced), "older version", "older versions")
-    yield f"an earlier password still opens {older}: who knows it, and can read one of them or has kept a copy, can"
-    yield "open this repository. To remove them:"
+    one = len(changed.replaced) == 1
+    older, read = ("1 older version", "it") if one else (f"{len(changed.replaced)} older versions", "one of them")
+    yield f"an earlier password still opens {older}: who knows it, and can read {read} or has kept a copy, can open"
+    yield f"this repository. To remove {'it' if one else 'them'}:"
     for ref in changed.replaced:
         yield f"    {_removing(ref, s3)}"
 

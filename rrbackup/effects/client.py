@@ -176,13 +176,19 @@ class Client:
         if self.keys.has_old_salt():
             raise format1.upgrade_needed(self.store.describe())
         salt, cost = self.config.remote_password_salt_file, cost_of(self.config)
+        if self.keys.has_none():  # then nobody is asked for a password
+            raise self._no_keys(salt)
         try:
             changed = keys.change_password(self.store, salt, self.keys.password(), new, cost=cost)
         except ObjectMissing:
-            keys.was_deleted(self.store, salt)
-            raise UsageError("this repository has no keys: nothing in it is encrypted under a password") from None
+            raise self._no_keys(salt) from None
         self.keys.forget()
         return changed
+
+    def _no_keys(self, salt: str) -> UsageError:
+        """Raises DamagedObject where the salt object was deleted."""
+        keys.was_deleted(self.store, salt)
+        return UsageError("this repository has no keys: nothing in it is encrypted under a password")
 
     def _repository_for_keys(self, upgrade: bool) -> RepositoryId:
         """The repository that new keys are made for. Whatever was encrypted before would never open with them."""

@@ -147,7 +147,7 @@ class Keychain:
     def _replaced(self) -> RepositoryError:
         return DamagedObject(
             f"{self._where} holds a bare salt, as of rrbackup 1.0, above keys of this version: somebody put it there",
-            hint="nothing is lost: repair lists the versions of it, and repair --salt VERSION goes back to one",
+            hint="nothing is lost: repair lists the versions of it, and repair --salt ID goes back to one",
         )
 
     def missing(self) -> RepositoryError:
@@ -269,6 +269,11 @@ class Keychain:
             if self._is_bare():
                 raise self._replaced()
             return False
+
+    def has_none(self) -> bool:
+        """Whether there is no salt object, as far as was looked."""
+        with self._lock:
+            return self._keyring is None and self._salt() is None
 
     def _is_bare(self) -> bool:
         return self._keyring is None and (body := self._salt()) is not None and is_old_salt(body)

@@ -42,7 +42,7 @@ MAX_MEMORY_BYTES: Final = 1 << 30
 MAX_RECORD_BYTES: Final = 1 << 17
 """A record has about 500 bytes."""
 
-GO_BACK: Final = "an older version may be sound: repair lists them, and repair --salt VERSION goes back to one"
+GO_BACK: Final = "an older version may be sound: repair lists them, and repair --salt ID goes back to one"
 _CHECKED: Final = b"rrbackup 2 password check"
 _old_salt = re.compile(rb"[0-9a-fA-F]{32}\s*").fullmatch
 

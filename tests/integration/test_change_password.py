@@ -379,7 +379,7 @@ def test_the_output_says_what_remains_and_how_to_remove_it(
     text = " ".join(ran.out.split())
     assert (ran.code, ran.err) == (0, "")
     assert f"version: {new} " in text
-    assert "who knows it, and can read one of them or has kept a copy, can open this repository" in text
+    assert "who knows it, and can read it or has kept a copy, can open this repository" in text
     assert f"delete the file %v{old} in the folder {SALT} of the store" in text
     assert f"%v{new}" not in text
     assert "write the new password where the configuration has the old one" in text

@@ -8,9 +8,10 @@ import pytest
 from rrbackup.cli import actions, checking, restoring
 from rrbackup.cli.commands import program
 from rrbackup.cli.failures import failure_of
-from rrbackup.cli.human import incomplete, object_line
+from rrbackup.cli.human import incomplete, object_line, password_lines
 from rrbackup.cli.signals import Terminated
-from rrbackup.pure.model import ObjectRef, PathText, Problem, ProblemKind, VersionId
+from rrbackup.effects.keys import PasswordChanged
+from rrbackup.pure.model import ObjectRef, PathText, Problem, ProblemKind, VersionId, VersionRef
 from tests.unit.cli_bench import Bench
 
 CONSEQUENCES = (actions.KEPT, checking.NOT_READ, checking.NOT_HEALED, restoring.NOT_RESTORED, restoring.NOT_RESTORABLE)
@@ -163,12 +164,30 @@ def test_after_an_interruption_the_hint_is_true() -> None:
     assert "ends what this one left open" in failure_of(by, "garbage_collect").hint
 
 
+# --- no password -------------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_is_encrypted_no_password_is_missing(bench: Bench) -> None:
+    ran = bench.run("change_password")
+    assert (ran.code, ran.out) == (2, "")
+    assert "nothing in it is encrypted under a password" in ran.err
+
+
 # --- one and many ------------------------------------------------------------------------------------------------
 
 
 def test_one_is_not_many() -> None:
     told = {incomplete(1, text) for text in CONSEQUENCES}
     assert all("1 path could" in text and "them" not in text and "they" not in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "words"), [(1, ("1 older version:", "read it or", "remove it:")), (2, ("2 older versions:", "them:"))]
+)
+def test_older_versions_of_the_salt_object_have_their_number(replaced: int, words: tuple[str, ...]) -> None:
+    changed = PasswordChanged(VersionId("new"), (VersionRef("salt_file", VersionId("old")),) * replaced)
+    said = "\n".join(password_lines(changed, None))
+    assert all(word in said for word in words)
 
 
 @pytest.mark.parametrize(("size", "text"), [(1, "1 byte,"), (2, "2 bytes,")])

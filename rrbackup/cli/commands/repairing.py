@@ -36,8 +36,8 @@ def change_password(context: click.Context, new_password_file: str | None) -> Ex
 @program.command(
     "repair", epilog=examples("rrbackup repair", "rrbackup repair --head 7kQ2", "rrbackup repair --salt 3fL1")
 )
-@click.option("--head", metavar="VERSION", help="Go on from this commit, whatever lies on top. Deletes nothing.")
-@click.option("--salt", metavar="VERSION", help="Put this version of the salt object on top again.")
+@click.option("--head", metavar="ID", help="Go on from the commit with this id, whatever lies on top. Deletes nothing.")
+@click.option("--salt", metavar="ID", help="Put this version of the salt object on top again.")
 @click.pass_context
 def repair(context: click.Context, head: str | None, salt: str | None) -> ExitCode:
     """Go back to a sound commit, or a sound salt object.
