@@ -15,7 +15,7 @@ class Reason(StrEnum):
     MODE = "mode changed"
     EXTRA = "owner, attributes or links changed"
     TARGET = "link target changed"
-    RECENT = "modified during the last backup"
+    RECENT = "modified during or just before the last backup"
     UNSEEN = "not seen on this disk before"
     CONTENT = "content comparison asked for"
     GONE = "gone"

@@ -69,7 +69,7 @@ def test_the_texts_of_reasons_and_detections_are_those_of_stored_plans_and_of_th
         "MODE": "mode changed",
         "EXTRA": "owner, attributes or links changed",
         "TARGET": "link target changed",
-        "RECENT": "modified during the last backup",
+        "RECENT": "modified during or just before the last backup",
         "UNSEEN": "not seen on this disk before",
         "CONTENT": "content comparison asked for",
         "GONE": "gone",
