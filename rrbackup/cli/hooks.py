@@ -45,7 +45,7 @@ def _ended(status: int) -> str:
     return f"was ended by signal {-status}"
 
 
-_LOOK_ABOVE = "What it had to say stands above, if it said anything."
+_LOOK_ABOVE = "What it printed stands above."
 _HINT = "The command is a program with its arguments; pipes and variables need sh -c."
 
 

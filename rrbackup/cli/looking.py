@@ -124,18 +124,18 @@ def history(session: Session, path: str) -> ExitCode:
     ending = _shown(session, documents.history(result), Table(EVENTS, rows), result)
     if result.events or ending is not ExitCode.DONE:
         return ending
-    session.note(
-        f"no commit has ever held {path} itself; rrbackup find {shlex.quote(path)} also finds what was below it"
-    )
-    _note_path_on_disk(session, config, path)
+    instead = _on_disk(config, path) or f"rrbackup find {shlex.quote(path)} also finds what was below it"
+    session.note(f"no commit has ever held {path} itself; {instead}")
     return ExitCode.MISSING
 
 
-def _note_path_on_disk(session: Session, config: Config, path: str) -> None:
-    """Where somebody wrote the whole path, as the disk has it."""
-    base, below = os.path.abspath(config.base_path).rstrip("/"), os.path.normpath(path)
-    if below.startswith(f"{base}/"):
-        session.note(f"counted from base_path it is {path_text(os.fsencode(below.removeprefix(f'{base}/')))}")
+def _on_disk(config: Config, path: str) -> str:
+    """How to write it, where somebody wrote the whole path as the disk has it; else empty."""
+    base, whole = os.path.abspath(config.base_path).rstrip("/"), os.path.normpath(path)
+    below = whole.removeprefix(f"{base}/")
+    if not base or below == whole:
+        return ""
+    return f"counted from base_path it is {path_text(os.fsencode(below))}"
 
 
 def _event_cells(event: PathEvent) -> Row:
@@ -220,8 +220,8 @@ def explain(session: Session, path: str) -> ExitCode:
     with session.opened(config) as repository, session.listening() as listen:
         result = repository.explain(path, listen)
     session.listing(documents.explanation(result), _explanation_lines(result))
-    if result.entry is None and not result.below:
-        _note_path_on_disk(session, config, path)
+    if result.entry is None and not result.below and (written := _on_disk(config, path)):
+        session.note(written)
     return ending(session, None, result.state)
 
 

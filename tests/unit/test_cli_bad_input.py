@@ -117,6 +117,11 @@ def test_a_path_of_the_disk_is_told_how_to_be_written(bench: Bench) -> None:
         assert "it is /" not in bench.run(*words).err, words
 
 
+def test_where_the_root_is_backed_up_a_path_of_the_disk_is_one_of_a_commit(bench: Bench) -> None:
+    bench.configure(base_path="/")
+    assert "it is /" not in bench.run("explain", "/nothing").err
+
+
 def test_the_history_of_a_folder_points_to_what_was_in_it(bench: Bench) -> None:
     ran = bench.run("history", "/folder")
     assert ran.code == 10
