@@ -116,6 +116,10 @@ class SourceError(RRBackupError):
     """The tree to be backed up, or the target of a restore, cannot be used."""
 
 
+class RestoredWithout(SourceError):
+    """Something is in its place, but the target refuses it an owner or an attribute. A problem of a download."""
+
+
 class BasePathMissing(SourceError):
     """base_path does not exist or is not a folder."""
 

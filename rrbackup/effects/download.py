@@ -16,6 +16,7 @@ from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.errors import (
     DamagedObject,
     ObjectMissing,
+    RestoredWithout,
     RRBackupError,
     SourceError,
     StoreUnavailable,
@@ -42,6 +43,7 @@ _KINDS: dict[type[RRBackupError], ProblemKind] = {
     UnsupportedFormat: ProblemKind.DAMAGED,
     StoreUnavailable: ProblemKind.UNREADABLE,
     SourceError: ProblemKind.UNWRITABLE,
+    RestoredWithout: ProblemKind.UNWRITABLE,
 }
 
 
@@ -61,6 +63,8 @@ class Restorer:
         self._gives = Gives()
         self.bytes_written = 0
         self.removed = 0
+        self.unrestored: set[PathText] = set()
+        """Of those with a problem, what is not in its place."""
 
     def restore(self, plan: RestorePlan) -> tuple[Problem, ...]:
         """What is in the way goes first; then folders, files and links; what is left over, and modes and times of the
@@ -163,14 +167,14 @@ class Restorer:
             self._telling.event(BytesMoved(first.path, len(data)))
         for copy in copies:
             if not copy.failed and self._guarded(copy.entry.path, copy.commit):
-                self._finished(copy.entry, written)
+                self._telling.event(FileDone(copy.entry.path, written, uploaded=False))
             if copy.writer.committed:
+                self._count(written)
                 self._missing.discard(copy.entry.path)
 
-    def _finished(self, entry: Entry, size: int) -> None:
+    def _count(self, size: int) -> None:
         with self._lock:
             self.bytes_written += size
-        self._telling.event(FileDone(entry.path, size, uploaded=False))
 
     # --- problems ----------------------------------------------------------------------------------------------
 
@@ -191,6 +195,8 @@ class Restorer:
         problem = Problem(path, _KINDS[type(error)], error.message)
         with self._lock:
             self._problems.append(problem)
+            if not isinstance(error, RestoredWithout):
+                self.unrestored.add(path)
         self._telling.event(ProblemFound(problem))
 
 

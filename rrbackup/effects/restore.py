@@ -23,7 +23,7 @@ from rrbackup.effects.attributes import attempt, give
 from rrbackup.effects.folders import FOLDER, FULL_TO_OWNER, Borrowed, Folders, enter_no_link, open_up
 from rrbackup.effects.retelling import Retelling
 from rrbackup.effects.unfinished import Run, clear_dead
-from rrbackup.errors import SourceError
+from rrbackup.errors import RestoredWithout, SourceError
 from rrbackup.pure.giving import Given
 from rrbackup.pure.model import NOT_RECORDED, PathText
 from rrbackup.pure.names import path_bytes, unescape
@@ -300,7 +300,7 @@ def _enter_or_make(parent_fd: int, name: bytes) -> int:
 
 def _complain(path: PathText, failed: tuple[str, ...]) -> None:
     if failed:
-        raise SourceError(f"{path} is restored, but without {', '.join(failed)}")
+        raise RestoredWithout(f"{path} is restored, but without {', '.join(failed)}")
 
 
 def _put_in_place(folder_fd: int, temporary: bytes, name: bytes) -> None:

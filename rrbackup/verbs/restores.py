@@ -185,8 +185,7 @@ def _file_at(path: str, entries: Iterable[Entry], version: str) -> Entry:
 
 
 def _result(plan: RestorePlan, restorer: Restorer, problems: tuple[Problem, ...]) -> DownloadResult:
-    failed = {problem.path for problem in problems}
-    done = [step for step in plan.steps if step.path not in failed]
+    done = [step for step in plan.steps if step.path not in restorer.unrestored]
     left = sum(step.act is RestoreAct.LEAVE for step in done)
     return DownloadResult(
         plan.version_id, len(done) - left, restorer.bytes_written, (*plan.problems, *problems), left, restorer.removed

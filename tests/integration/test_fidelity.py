@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypedDict
 
 import pytest
 from attrs import evolve, frozen
@@ -176,8 +176,14 @@ def test_the_tree_holds_what_it_is_said_to_hold(world: World) -> None:
     assert seen["capable"].xattrs == {"security.capability": CAPABILITY}
 
 
-def restored_as_user(world: World, owner: bool | None = None) -> list[str]:
-    """The problems of a restore by nobody, who may read the store. A new program may lie where nobody can read it, so
+class Told(TypedDict):
+    problems: list[str]
+    files: int
+    bytes: int
+
+
+def restored_as_user(world: World, owner: bool | None = None) -> Told:
+    """What came of a restore by nobody, who may read the store. A new program may lie where nobody can read it, so
     this one is forked; what it needs is imported before."""
     folder = world.target.parent
     for path in (folder, *folder.rglob("*")):
@@ -195,7 +201,7 @@ def restored_as_user(world: World, owner: bool | None = None) -> list[str]:
         _restore_and_exit(world, owner, writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told: list[str] = json.loads(pipe.read())
+        told: Told = json.loads(pipe.read())
     assert os.waitpid(child, 0)[1] == 0
     return told
 
@@ -206,23 +212,27 @@ def _restore_and_exit(world: World, owner: bool | None, writing: int) -> NoRetur
         os.setgid(NOBODY)
         os.setuid(NOBODY)
         result = world.open(read_only=True).download("latest", world.target, owner=owner)
-        told = [problem.detail for problem in result.problems]
+        told = Told(problems=[one.detail for one in result.problems], files=result.files, bytes=result.bytes)
     except Exception as error:  # noqa: BLE001 (the parent shows it)
-        told = [repr(error)]
+        told = Told(problems=[repr(error)], files=0, bytes=0)
     os.write(writing, json.dumps(told).encode())
     os._exit(0)
 
 
 def test_a_user_gets_everything_back_but_owners_and_what_is_the_systems(world: World) -> None:
-    assert restored_as_user(world) == []
+    told = restored_as_user(world)
+    assert told["problems"] == []
     expected = {path: as_user(seen) for path, seen in look(world.base).items()}
     assert look(world.target) == expected
 
 
 def test_a_user_who_asks_for_owners_is_told_of_each_that_could_not_be_given(world: World) -> None:
-    problems = restored_as_user(world, owner=True)
+    told, entries = restored_as_user(world, owner=True), list(world.open().list_files())
+    problems = told["problems"]
     assert all("is restored, but without its owner" in problem for problem in problems)
-    assert len(problems) == len(world.open().list_files()) - 2, "the two other names of a file are linked to the first"
+    assert len(problems) == len(entries) - 2, "the two other names of a file are linked to the first"
+    assert told["files"] == len(entries), "what lacks only its owner is there"
+    assert told["bytes"] == world.open().download("latest", world.target.parent / "by root").bytes
     assert (world.target / "deep/set-id").stat().st_mode & 0o7777 == 0o755
 
 
