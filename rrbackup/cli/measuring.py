@@ -15,7 +15,7 @@ from rrbackup.cli.failures import failure_of
 from rrbackup.cli.session import Session
 from rrbackup.effects.local_files import write_atomically
 from rrbackup.errors import RRBackupError
-from rrbackup.pure.metrics import Checked, Measured, Run, last_success_in, metrics_text
+from rrbackup.pure.metrics import Checked, Measured, Run, another_in, last_success_in, metrics_text
 from rrbackup.pure.report import BackupResult
 
 _READABLE = 0o644  # whoever collects metrics is somebody else
@@ -35,10 +35,13 @@ def write_metrics(
     result: BackupResult | Checked | None,
     measured: Measured = Measured.BACKUP,
 ) -> None:
-    """Raises RRBackupError where the file cannot be read or replaced."""
+    """Raises RRBackupError where the file cannot be read or replaced, or belongs to another command."""
     path = Path(os.path.abspath(file))
     run = Run(configuration_file(session), code, time.time_ns(), duration_ns, result, measured)
-    text = metrics_text(run, last_success_in(_before(path), measured))
+    before = _before(path)
+    if (other := another_in(before, measured)) is not None:
+        raise RRBackupError(f"{path} holds the metrics of {other}", hint="give each command a file of its own")
+    text = metrics_text(run, last_success_in(before, measured))
     write_atomically(path, [text.encode()], mode=_READABLE)
 
 

@@ -72,6 +72,12 @@ def last_success_in(text: str, measured: Measured = Measured.BACKUP) -> float | 
     return float(found[1]) if found else None
 
 
+def another_in(text: str, measured: Measured) -> Measured | None:
+    """The other operation whose metrics a file holds."""
+    others = (one for one in Measured if one is not measured)
+    return next((one for one in others if re.search(rf"^rrbackup_{one}_", text, re.MULTILINE)), None)
+
+
 def metrics_text(run: Run, last_success: float | None) -> str:
     """`last_success` is what `last_success_in` gave for the file before."""
     seconds = run.ended_ns / _NS if run.success else last_success

@@ -68,6 +68,17 @@ def test_metrics_that_cannot_be_written_fail_the_run_which_says_all_the_same_wha
     assert f"cannot write {nowhere}" in ran.err
 
 
+@pytest.mark.parametrize(("first", "second"), [("backup", "verify"), ("verify", "backup")])
+def test_neither_command_takes_the_file_of_the_other(bench: Bench, first: str, second: str) -> None:
+    file = bench.config.with_name("one.prom")
+    assert bench.run("-q", first, "--metrics", str(file)).code == 0
+    before = file.read_text()
+    ran = bench.run("-q", second, "--metrics", str(file))
+    assert ran.code == 1
+    assert f"{file} holds the metrics of {first}" in ran.err
+    assert file.read_text() == before
+
+
 def test_a_file_of_a_backup_tells_nothing_of_the_last_check() -> None:
     backup = metrics_text(Run("/c", 0, 10**9, 0), None)
     check = metrics_text(Run("/c", 0, 2 * 10**9, 0, measured=Measured.VERIFY), None)
