@@ -17,7 +17,7 @@ from rrbackup import config_check as check
 from rrbackup.config_relations import JOURNAL_SUFFIX, relation_faults
 from rrbackup.config_shapes import detection, optional_path, path, patterns, plain, plain_object, rules, words
 from rrbackup.config_syntax import read_document
-from rrbackup.config_warnings import file_warnings, pipeline_warnings
+from rrbackup.config_warnings import file_warnings, pipeline_warnings, prefix_warnings
 from rrbackup.errors import ConfigError
 from rrbackup.pure.compression import DEFAULT_LEVEL
 from rrbackup.pure.model import Mode, Word
@@ -221,6 +221,7 @@ class Config:
         return (
             *file_warnings(self.loaded_from, self._holds_secret()),
             *(() if self.split_chunk_size is None else ("split_chunk_size does nothing any more; remove it",)),
+            *prefix_warnings(self.s3.prefix if self.s3 else "", self.remote_base_path),
             *pipeline_warnings(self.meta_pipeline, self.rules, self.names_password, self.mode),
         )
 

@@ -23,6 +23,17 @@ def _mode(file: str) -> int:
         return 0
 
 
+def prefix_warnings(prefix: str, folder: str) -> Iterator[str]:
+    """About a prefix that leads into the folder in which another repository would keep its file objects."""
+    found = f"/{prefix.strip('/')}/".find(f"/{folder}/")
+    if found >= 0:
+        outer = f'with the prefix "{prefix.strip("/")[: found - 1]}"' if found else "without a prefix"
+        yield (
+            f's3.prefix: a repository {outer} would keep its files below "{folder}" there, and this one would lie '
+            "among them; choose another prefix"
+        )
+
+
 def pipeline_warnings(
     meta: Sequence[Word], rules: Sequence[PipelineRule], has_password: bool, mode: Mode
 ) -> Iterator[str]:

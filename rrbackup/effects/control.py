@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from attrs import evolve, frozen
+from attrs import astuple, evolve, frozen
 
 from rrbackup.effects.checkpoints import read_reach, read_to_head, usable
 from rrbackup.effects.history import History
 from rrbackup.effects.key_listing import common_prefix, versions_of
+from rrbackup.effects.neighbours import refuse_neighbours
 from rrbackup.effects.single_writer import SingleWriter
 from rrbackup.effects.store import Condition, Fetched, IfAbsent, IfMatch, Store, list_exact
 from rrbackup.effects.survey import Survey
@@ -278,8 +279,11 @@ class Control:
         return tuple(u for u in self.store.list_uploads(common_prefix(keys)) if u.key in wanted)
 
     def delete_versions(self, refs: tuple[VersionRef, ...]) -> None:
-        """Raises DamagedObject, and deletes nothing, where something else than a file or a checkpoint is named."""
-        self._check_file_keys(ref.key for ref in refs if ref.key != self.names.checkpoint)
+        """Raises DamagedObject, and deletes nothing, where something else than a file or a checkpoint is named, also
+        if another repository lies among the files."""
+        files = [ref for ref in refs if ref.key != self.names.checkpoint]
+        self._check_file_keys(ref.key for ref in files)
+        refuse_neighbours(self.store, frozenset(astuple(self.names)), files)
         self.store.delete_versions(refs)
 
     def _check_file_keys(self, keys: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ MAX_HEADER_BYTES = 65_536
 _LENGTH = struct.Struct(">I")
 LENGTH_BYTES = _LENGTH.size
 VERSION = "2"
+_RECORDS = frozenset({"diff", "claim", "garbage", "checkpoint", "keys"})
 
 
 @frozen
@@ -72,6 +73,14 @@ def header_fields(text: bytes, kind: str, name: str) -> dict[str, object]:
     if fields.get("kind") != kind:
         raise DamagedObject(f"{name} holds a record of kind {brief(fields.get('kind'))}, not {kind!r}")
     return fields
+
+
+def is_record(data: bytes) -> bool:
+    """Whether this is one of the objects that hold a repository together, as far as its header tells."""
+    try:
+        return decode_fields(split_frame(data, "")[0], "").get("kind") in _RECORDS
+    except DamagedObject:
+        return False
 
 
 def encode_fields(fields: Mapping[str, object]) -> bytes:

@@ -4,6 +4,7 @@ S3 takes ASCII only, 2 KB in all, so the path is percent-encoded once more and a
 (docs/format.md, "Self-description").
 """
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from rrbackup.pure.model import NOT_RECORDED, PathText
@@ -22,6 +23,11 @@ def object_labels(path: PathText, mtime_ns: int, mode: int, sha256: str | None) 
     if sha256 is not None:
         labels["rrbackup-sha256"] = sha256
     return labels if _size(labels) <= MAX_METADATA_BYTES else {}
+
+
+def is_labelled(metadata: Mapping[str, str]) -> bool:
+    """Whether an object says of itself that it is a file."""
+    return any(name.startswith("rrbackup-") for name in metadata)
 
 
 def _size(labels: dict[str, str]) -> int:

@@ -543,6 +543,8 @@ PASSWORD = {"crypt_password": SECRET}
         ({"file_pipeline": [["*", ["hash_names"]]]}, "names and digests lie open"),
         ({"crypto": PASSWORD, "file_pipeline": [["*", ["encrypt"]]]}, "names and digests lie open"),
         ({"file_pipeline": [["/a", []], ["*", []], ["/b", ["compress"]]]}, "file_pipeline[1] is for every file"),
+        ({"s3": {"bucket": "b", "prefix": "files"}}, "s3.prefix: a repository without a prefix would keep"),
+        ({"s3": {"bucket": "b", "prefix": "x/files/y"}}, 's3.prefix: a repository with the prefix "x" would keep'),
     ],
 )
 def test_what_is_seldom_meant_is_warned_about(keys: dict[str, object], warning: str) -> None:
@@ -559,6 +561,7 @@ def test_what_is_seldom_meant_is_warned_about(keys: dict[str, object], warning: 
         {"crypto": PASSWORD, "meta_pipeline": ["encrypt"], "file_pipeline": [["*", ["encrypt"]]]},
         {"crypto": PASSWORD, "read_only": True},
         {"file_pipeline": [["/a", []], ["*", ["compress"]]]},
+        {"s3": {"bucket": "b", "prefix": "my-files/laptop"}},
     ],
 )
 def test_what_is_meant_is_not_warned_about(keys: dict[str, object]) -> None:
