@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from rrbackup.effects.control import Control
 from rrbackup.effects.renewing import Lost, Renewal
-from rrbackup.errors import ModeError, StoreUnavailable
+from rrbackup.errors import ModeError, StoreError, StoreUnavailable
 from rrbackup.pure.model import ClaimState, Mode, TransactionId, VersionRef
 from rrbackup.pure.outcomes import FileResult
 from rrbackup.pure.plan import Candidate
@@ -25,6 +25,7 @@ from rrbackup.pure.steps import (
     DeleteVersions,
     Done,
     Effect,
+    Expect,
     ForgetGarbage,
     HeadSeen,
     Inspect,
@@ -52,6 +53,10 @@ from rrbackup.pure.steps import (
 
 UNCLEAR_LIMIT = 5
 """So many writes in a row without an answer, and the store counts as out of reach."""
+
+REFUSED_LIMIT = 20
+"""So often a write may be refused although what was read back fulfils its condition. A busy store does that for a
+moment; SeaweedFS does it for ever while the versioning of a bucket is suspended."""
 
 
 class Transfer(Protocol):
@@ -158,18 +163,52 @@ def run(
     observe: Callable[[Effect, Outcome], None] = lambda effect, outcome: None,
 ) -> S:
     """Drive a machine to its end. `observe` sees every effect with its outcome, for progress and for tests."""
-    unclear = 0
+    unclear, refused = 0, _Refusals()
     while (effect := next_effect(state)) is not None:
         outcome = perform(effect, world)
-        unclear = _unclear_in_a_row(unclear, outcome)
+        unclear, refused = _unclear_in_a_row(unclear, outcome), _refused_alike(refused, effect, outcome)
         if unclear > UNCLEAR_LIMIT:
             raise StoreUnavailable(
                 f"{world.control.store.describe()} did not answer {unclear} writes in a row",
                 hint="nothing is lost: run again when the store can be reached; the next run recovers",
             )
+        if refused.times > REFUSED_LIMIT:
+            raise _refuses_what_holds(world, refused)
         observe(effect, outcome)
         state = advance(state, outcome)
     return state
+
+
+@frozen
+class _Refusals:
+    """The write that was refused last, by kind and condition, and how often it was."""
+
+    write: tuple[type[WriteClaim] | type[Publish], Expect] | None = None
+    times: int = 0
+
+
+def _refused_alike(before: _Refusals, effect: Effect, outcome: Outcome) -> _Refusals:
+    """A machine that was refused looks again, and sends the same condition only if it still holds."""
+    match effect, outcome:
+        case ((WriteClaim() | Publish()), Refused()):
+            write = (type(effect), effect.expect)
+            return _Refusals(write, before.times + 1 if write == before.write else 1)
+        case _, Wrote():
+            return _Refusals()
+        case _:
+            return before
+
+
+def _refuses_what_holds(world: World, refused: _Refusals) -> StoreError:
+    assert refused.write is not None
+    names = world.control.names
+    name = names.manifest if refused.write[0] is Publish else names.claim
+    return StoreError(
+        f"{world.control.store.describe()} refused {refused.times} times to write {name}, although the condition of "
+        "the write holds",
+        hint="nothing is lost, and the next run recovers; rrbackup doctor shows whether the bucket keeps versions: a "
+        "store may refuse such writes while versioning is suspended",
+    )
 
 
 def _unclear_in_a_row(before: int, outcome: Outcome) -> int:

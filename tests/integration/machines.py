@@ -10,8 +10,9 @@ from attrs import evolve, frozen
 
 import rrbackup
 from rrbackup import Word
-from rrbackup.effects.store import Store, list_exact
-from rrbackup.testing import MemoryStore
+from rrbackup.effects.memory import MemoryClient
+from rrbackup.effects.store import Store, Stored, list_exact
+from rrbackup.testing import MemoryStore, SimulatedCrash
 from tests import raw_objects
 from tests.integration.trees import look, write
 
@@ -91,6 +92,23 @@ def make_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("rrbackup.effects.keys.hash_secret_raw", derived)
     monkeypatch.setattr(raw_objects, "derive", lambda password, kdf: raw(password, {**kdf, **least}))
+
+
+class Dying(MemoryClient):
+    """Dies when it is to publish."""
+
+    def put(self, key: str, *args: Any, **options: Any) -> Stored:
+        if key == MANIFEST:
+            self.crashed = True
+            raise SimulatedCrash("died before it published")
+        return super().put(key, *args, **options)
+
+
+def interrupted(machine: Machine, prefix: str = "") -> None:
+    """Leave a claim, uploads and a journal."""
+    with pytest.raises(SimulatedCrash):
+        machine.open(Dying(machine.store._world, prefix, (), 1_000)).backup()
+    assert machine.config.journal_path().exists()
 
 
 def stored(store: Store) -> dict[tuple[str, str], bytes]:
