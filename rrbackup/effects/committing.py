@@ -48,6 +48,8 @@ def commit_plan(
     client won.
     """
     if plan.head != rest.head:
+        if rest.held:
+            raise lost("nothing was published")  # nobody gets past the head of our own claim without ending it
         raise StalePlan(
             "the plan was made against a commit that is no longer the newest", hint="make a new plan and run that"
         )
