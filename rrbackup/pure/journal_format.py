@@ -1,6 +1,7 @@
 """The lines of the upload journal: one JSON object each.
 
-A line that cannot be read is passed over: a lost line costs an upload, not safety.
+A line that cannot be read is passed over. Of uploads and transactions that costs uploads, not safety. That a version
+was discarded is on the disk before its deletion is sent, so a crash does not lose it.
 """
 
 from collections.abc import Iterable, Iterator
