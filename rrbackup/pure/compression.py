@@ -16,6 +16,9 @@ SAMPLE_BYTES = 1 << 20
 """So much of the beginning of a long content is tried."""
 
 READ_BYTES = 1 << 20
+TAKEN_BYTES = 8 << 20
+"""More than a chunk of any stream, so that none is cut: what is left of it would be copied for each piece."""
+
 HEADER_BYTES = 18
 """The longest frame header (RFC 8878, section 3.1.1.1)."""
 
@@ -57,7 +60,7 @@ def decompressed(chunks: Iterable[bytes], limit: int, name: str) -> Iterator[byt
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     count = 0
     try:
-        with decompressor.stream_reader(cast("IO[bytes]", source), read_size=READ_BYTES) as reader:
+        with decompressor.stream_reader(cast("IO[bytes]", source), read_size=TAKEN_BYTES) as reader:
             while data := reader.read(READ_BYTES):
                 count += len(data)
                 if count > limit:
