@@ -130,7 +130,7 @@ def cells() -> Iterator[Any]:
             for garbled in GARBLED:
                 for place, command in enumerate(COMMANDS):
                     number += 1
-                    quick = (number // len(COMMANDS) + 7 * place) % 47 == 0
+                    quick = (number // len(COMMANDS) + 7 * place) % 97 == 0
                     yield pytest.param(mode, key, garbled, command, marks=() if quick else pytest.mark.deep)
 
 
