@@ -96,7 +96,8 @@ def test_a_provider_that_fails_is_told_of_and_not_asked_ten_times(script: Script
     with pytest.raises(AccessDenied, match="the vault is sealed") as caught:
         ask()
     assert "Whatever gives out the credentials" in caught.value.hint
-    assert len(asked) == good + 1
+    # obstore asks by itself once what it was given is a moment old; after its failure the next attempt asks again
+    assert good < len(asked) <= good + (2 if client == "obstore" else 1)
     assert len(script.seen) <= good
 
 
