@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from attrs import astuple, evolve, frozen
+from attrs import evolve, frozen
 
 from rrbackup.effects.checkpoints import read_reach, read_to_head, usable
 from rrbackup.effects.history import History
@@ -47,6 +47,10 @@ class ObjectNames:
     garbage: str = "garbage_objects"
     files: str = "files"
     checkpoint: str = "manifest_checkpoint"
+
+    @property
+    def records(self) -> frozenset[str]:
+        return frozenset({self.manifest, self.claim, self.garbage, self.checkpoint})
 
 
 class Control:
@@ -283,7 +287,7 @@ class Control:
         if another repository lies among the files."""
         files = [ref for ref in refs if ref.key != self.names.checkpoint]
         self._check_file_keys(ref.key for ref in files)
-        refuse_neighbours(self.store, frozenset(astuple(self.names)), files)
+        refuse_neighbours(self.store, self.names.records | ObjectNames().records, files)
         self.store.delete_versions(refs)
 
     def _check_file_keys(self, keys: Iterable[str]) -> None:

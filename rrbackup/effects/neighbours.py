@@ -9,16 +9,17 @@ from collections.abc import Iterable
 
 from rrbackup.effects.store import Store
 from rrbackup.errors import DamagedObject, ObjectMissing
-from rrbackup.pure.header import is_record
+from rrbackup.pure.header import FRONT_BYTES, is_record
 from rrbackup.pure.labels import is_labelled
 from rrbackup.pure.model import VersionRef
 
-_USUAL = frozenset({"manifest_diffs", "gc_log", "garbage_objects", "manifest_checkpoint", "salt_file"})
+_SALT = "salt_file"
+"""The usual name of the salt object, which is in no `ObjectNames`."""
 
 
 def refuse_neighbours(store: Store, names: frozenset[str], refs: Iterable[VersionRef]) -> None:
-    """Raise DamagedObject if one of `refs` is a record of another repository. `names` are those of our own records."""
-    endings = tuple(f"/{name}" for name in names | _USUAL)
+    """Raise DamagedObject if one of `refs` is a record of another repository. `names` are those of records."""
+    endings = tuple(f"/{name}" for name in (*names, _SALT))
     for ref in refs:
         if ref.key.endswith(endings) and _is_record(store, ref):
             raise DamagedObject(
@@ -29,8 +30,10 @@ def refuse_neighbours(store: Store, names: frozenset[str], refs: Iterable[Versio
 
 
 def _is_record(store: Store, ref: VersionRef) -> bool:
+    """A file may be named like a record and be of any size, so only its beginning is read at first."""
     try:
-        found = store.get(ref.key, ref.version_id)
+        with store.read(ref.key, ref.version_id, 0, FRONT_BYTES) as chunks:
+            front = b"".join(chunks)
+        return is_record(front) and not is_labelled(store.get(ref.key, ref.version_id).info.metadata)
     except ObjectMissing:
         return False
-    return is_record(found.body) and not is_labelled(found.info.metadata)

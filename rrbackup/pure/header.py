@@ -19,6 +19,8 @@ MAX_HEADER_BYTES = 65_536
 
 _LENGTH = struct.Struct(">I")
 LENGTH_BYTES = _LENGTH.size
+FRONT_BYTES = LENGTH_BYTES + MAX_HEADER_BYTES
+"""What a header can take of the beginning of an object."""
 VERSION = "2"
 _RECORDS = frozenset({"diff", "claim", "garbage", "checkpoint", "keys"})
 
