@@ -83,7 +83,7 @@ def plan_download(session: Session, wanted: Wanted) -> ExitCode:
         cost = repository.download_cost(plan)
     lines = human_restores.restore_plan_lines(plan, cost, verbose=session.options.verbose)
     session.listing(documents.restore_plan(plan, cost), lines)
-    if wanted.selects and not any(step.act is not RestoreAct.REMOVE for step in plan) and not plan.problems:
+    if wanted.selects and all(step.act is RestoreAct.REMOVE for step in plan) and not plan.problems:
         session.note(_NOTHING)
     return session.ending(plan.problems, NOT_RESTORABLE)
 

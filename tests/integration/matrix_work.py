@@ -155,22 +155,32 @@ class Ran:
 
 Run = Callable[[str, str, str], Ran]
 
+UNHARMED = "none"
 
-def runner(made: Made, parent: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    with matrix(tmp_path_factory.mktemp("matrix")) as made:
+        yield made
+
+
+@pytest.fixture
+def run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Damages a copy of the repository and runs one command on it, as a program would be run.
 
     Of the words OUT is a folder to restore to, TO the configuration of an empty repository, NEW a file with a new
-    password, FILE the path of the file that may be damaged. cat has no JSON form.
+    password, FILE the path of the file that may be damaged. cat has no JSON form. `UNHARMED` does no damage.
     """
 
     def run(kind: str, harm: str, command: str) -> Ran:
-        folder = parent / "here"
+        folder = tmp_path / "here"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(made.folder, folder)
         memory, other = copy_of(made.memory), MemoryStore()
         memory.clock_ns = time_ns()
         victim = made.victims[kind]
-        HARMS[harm](memory, victim.ref, victim.other if harm == "swapped" else victim.older)
+        if harm != UNHARMED:
+            HARMS[harm](memory, victim.ref, victim.other if harm == "swapped" else victim.older)
         before = contents(memory)
         monkeypatch.setattr(
             "rrbackup.verbs.opened.store_of", lambda config, *rest: other if _is_copy(config) else memory

@@ -13,7 +13,8 @@ import pytest
 
 from tests.damage import HARMS
 from tests.format1_repositories import contents
-from tests.integration.matrix_work import FOLDERS, Made, Ran, Run, files_in, judge_ending, matrix, runner
+from tests.integration import matrix_work
+from tests.integration.matrix_work import FOLDERS, UNHARMED, Made, Ran, Run, files_in, judge_ending
 from tests.integration.trees import Seen, look
 
 COMMANDS = (
@@ -76,17 +77,7 @@ EXPECTED: dict[str, dict[str, str]] = {
 """The exit codes of `COMMANDS`, in this order, for each kind of object and each harm."""
 
 KINDS = tuple(EXPECTED)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    with matrix(tmp_path_factory.mktemp("matrix")) as made:
-        yield made
-
-
-@pytest.fixture
-def run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(made, tmp_path, monkeypatch, capsys)
+made, run = matrix_work.made, matrix_work.run
 
 
 def judge(made: Made, kind: str, harm: str, command: str, ran: Ran) -> None:
@@ -150,10 +141,7 @@ def test_nothing_is_committed_on_top_of_a_diff_that_is_damaged(made: Made, run: 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_without_damage_every_command_ends_well(
-    command: str, made: Made, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(HARMS, "none", lambda memory, ref, other: None)
-    ran = run("claim", "none", command)
-    judge(made, "claim", "none", command, ran)
+def test_without_damage_every_command_ends_well(command: str, made: Made, run: Run) -> None:
+    ran = run("claim", UNHARMED, command)
+    judge(made, "claim", UNHARMED, command, ran)
     assert ran.code == 0, ran.out

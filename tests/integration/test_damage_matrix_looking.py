@@ -6,17 +6,18 @@ changes nothing.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.damage import HARMS
 from tests.format1_repositories import contents
+from tests.integration import matrix_work
 from tests.integration.matrix_work import (
     COMMITS,
     FOLDERS,
     NEW_PASSWORD,
+    UNHARMED,
     Made,
     Ran,
     Run,
@@ -24,8 +25,6 @@ from tests.integration.matrix_work import (
     file_of,
     files_in,
     judge_ending,
-    matrix,
-    runner,
     texts,
 )
 
@@ -90,18 +89,7 @@ EXPECTED: dict[str, dict[str, str]] = {
 """The exit codes of `COMMANDS`, in this order, for each kind of object and each harm."""
 
 KINDS = tuple(EXPECTED)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    with matrix(tmp_path_factory.mktemp("matrix")) as made:
-        yield made
-
-
-@pytest.fixture
-def run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setitem(HARMS, "none", lambda memory, ref, other: None)
-    return runner(made, tmp_path, monkeypatch, capsys)
+made, run = matrix_work.made, matrix_work.run
 
 
 def judge(made: Made, kind: str, harm: str, command: str, ran: Ran, sound: Ran) -> None:
@@ -151,7 +139,7 @@ def cells() -> Iterator[Any]:
 def test_damage_is_found_and_named_or_what_is_said_is_true(
     kind: str, harm: str, command: str, made: Made, run: Run
 ) -> None:
-    sound, ran = run(kind, "none", command), run(kind, harm, command)
+    sound, ran = run(kind, UNHARMED, command), run(kind, harm, command)
     assert sound.code == 0, sound.out + sound.said
     judge(made, kind, harm, command, ran, sound)
     assert ran.code == codes(kind, harm)[command], ran.out + ran.said
