@@ -90,7 +90,7 @@ class Client:
     @property
     def deletes(self) -> bool:
         """Whether this client deletes versions, or only writes them down as garbage."""
-        return self.config.mode is Mode.READ_WRITE
+        return self.config.mode.deletes
 
     def world(self, transfer: Transfer | None = None) -> World:
         return World(

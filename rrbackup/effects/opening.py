@@ -41,7 +41,8 @@ def store_of(
         assert path is not None
         return DirectoryStore(path)
     options = s3_options(config.s3, credentials)
-    return S3Store(evolve(options, prefix=config.s3.prefix, threads=threads or MOST_THREADS, wait=wait))
+    threads, deletes = threads or MOST_THREADS, config.mode.deletes
+    return S3Store(evolve(options, prefix=config.s3.prefix, threads=threads, wait=wait, deletes=deletes))
 
 
 def s3_options(s3: S3Settings, credentials: Provider | None = None) -> S3Options:

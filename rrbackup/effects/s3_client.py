@@ -33,7 +33,8 @@ class S3Options:
     """Where the bucket is. Without keys, boto3's usual chain applies: environment, profile, role.
 
     `endpoint` is the URL of a store other than Amazon's; `threads` how many requests may be under way at once;
-    `credentials` takes the place of all other keys; `wait` is what pauses between requests.
+    `credentials` takes the place of all other keys; `wait` is what pauses between requests; `deletes` says whether a
+    request may delete anything at all.
     """
 
     bucket: str
@@ -46,6 +47,7 @@ class S3Options:
     threads: int = 10
     credentials: Provider | None = field(default=None, repr=False)
     wait: Callable[[float], None] = time.sleep
+    deletes: bool = True
 
 
 class Clients:
@@ -54,6 +56,7 @@ class Clients:
     def __init__(self, options: S3Options) -> None:
         """Nothing is sent yet. Raises what botocore raises for a profile or URL that makes no sense."""
         self._options = options
+        self.deletes = options.deletes
         self._session = session_of(options)
         self._lock = Lock()
         self._once: S3Client | None = None

@@ -74,7 +74,7 @@ class Upload:
         try:
             return s3_answers.stored(answer, asked.place, len(data))
         except NotVersioned:
-            if isinstance(self.condition, IfAbsent):
+            if isinstance(self.condition, IfAbsent) and self.clients.deletes:
                 self._take_back()
             raise
 

@@ -61,6 +61,11 @@ class Mode(StrEnum):
     WRITE_ONLY = "write-only"
     READ_ONLY = "read-only"
 
+    @property
+    def deletes(self) -> bool:
+        """Whether it deletes versions, or only writes them down as garbage."""
+        return self is Mode.READ_WRITE
+
 
 @frozen
 class VersionRef:

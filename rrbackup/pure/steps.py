@@ -282,6 +282,6 @@ def allowed(effect: Effect, mode: Mode) -> bool:
         case ListKeys() | ListAll() | ListUploads():
             return True
         case DeleteVersions() | ForgetGarbage():
-            return mode is Mode.READ_WRITE
+            return mode.deletes
         case WriteClaim() | Inspect() | Upload() | Publish() | AppendGarbage() | AbortUploads():
             return mode is not Mode.READ_ONLY

@@ -76,7 +76,7 @@ class Opened:
     # --- who may -----------------------------------------------------------------------------------------------
 
     def _refuse_unless_deleting(self, what: str) -> None:
-        if self.config.mode is not Mode.READ_WRITE:
+        if not self.config.mode.deletes:
             raise ModeError(
                 f"this client is {self.config.mode.value}: it may not delete versions",
                 hint=f"{what} with a client that may both read and write",

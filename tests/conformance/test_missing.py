@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from rrbackup.effects.directory import DirectoryStore
 from rrbackup.effects.s3 import S3Store
@@ -80,6 +81,14 @@ def test_a_bucket_that_keeps_no_versions_is_found_out_by_any_answer(server: S3Se
             REQUESTS[request_name](store)
     with pytest.raises(NotVersioned):
         store.head("k")
+
+
+def test_a_client_that_deletes_nothing_leaves_it_where_it_is(server: S3Server) -> None:
+    bucket = server.new_bucket(versioned=False)
+    store = S3Store(evolve(server.options(bucket), deletes=False))
+    with pytest.raises(NotVersioned):
+        store.put("k", b"x", condition=IfAbsent())
+    assert server.client().get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
 
 
 @pytest.mark.parametrize("suspended", [False, True])
