@@ -36,14 +36,21 @@ def main(args: Sequence[str] | None = None) -> int:
         if asked := os.environ.get(COMPLETE_VARIABLE):
             return _complete(asked)
     code = _code_of(list(sys.argv[1:] if args is None else args), Output.of_process())
-    if args is None and code in INTERRUPTIONS:
-        _end_process(code)
+    if args is None:
+        if code in INTERRUPTIONS:
+            _end_process(code)
+        _leave_cycles()
     return code
 
 
 def _collect_cycles_seldom() -> None:
     """Values have no cycles, but the collector looks through all of a million of them again and again."""
     gc.set_threshold(1_000_000, 50, 50)
+
+
+def _leave_cycles() -> None:
+    """What the process leaves behind goes with it; the interpreter would look through it for a tenth of a second."""
+    gc.freeze()
 
 
 def _complete(asked: str) -> int:
