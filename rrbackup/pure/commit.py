@@ -20,7 +20,7 @@ The story, as one would write it without machine::
         no answer: read back; still ours: again                                          Rechecking
 """
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from rrbackup.pure import claims, sweep
 from rrbackup.pure.adoption import Receipt, not_needed, refs_of
@@ -116,11 +116,16 @@ class Uploading:
 
 @frozen
 class Publishing:
-    """`claim` is None where nothing was uploaded, so that none was needed."""
+    """`claim` is None where nothing was uploaded, so that none was needed. The diff follows from job and results."""
 
     job: Job
     results: tuple[FileResult, ...]
     claim: SeenClaim | None
+    diff: Diff = field(init=False, eq=False, repr=False)
+
+    @diff.default
+    def _made(self) -> Diff:
+        return _diff(self.job, self.results)
 
 
 @frozen
@@ -196,8 +201,8 @@ def next_effect(state: State) -> Effect | None:
             return ReadClaim()
         case Uploading(job, results, claim):
             return Upload(_open_candidates(job, results), claim)
-        case Publishing(job, results):
-            return Publish(_diff(job, results), expecting(job.head.etag if job.head else None))
+        case Publishing(job):
+            return Publish(state.diff, expecting(job.head.etag if job.head else None))
         case Verifying(job):
             return ReadChain(job.head.sequence if job.head else 0)
         case Tidying():
@@ -222,8 +227,7 @@ def advance(state: State, outcome: Outcome) -> State:
         case Uploading(_, results, claim), Results(more, seen):
             return _uploaded(evolve(state, results=(*results, *more)), seen or claim)
         case Publishing(job, results, claim), Wrote():
-            link = published(_diff(job, results), outcome)
-            return _tidy(job, results, claim, Ending(link))
+            return _tidy(job, results, claim, Ending(published(state.diff, outcome)))
         case Publishing(job, results, claim), Refused() | Unclear():
             return Verifying(job, results, claim)
         case Verifying(job, results, claim), ChainSeen(links):
@@ -260,9 +264,9 @@ def _uploaded(state: Uploading, seen: SeenClaim) -> State:
 
 
 def _after_reading(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None) -> State:
-    if job.origin is not None or changes_of(job.plan, results):
-        return Publishing(job, results, claim)
-    return _tidy(job, results, claim, Ending())
+    publishing = Publishing(job, results, claim)
+    worth_it = job.origin is not None or publishing.diff.changes
+    return publishing if worth_it else _tidy(job, results, claim, Ending())
 
 
 def _verified(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None, links: tuple[Link, ...]) -> State:

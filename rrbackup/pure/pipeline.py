@@ -4,7 +4,7 @@ The rule: words are applied in one order, however they were written, and the fir
 path decides on it alone. Whether a pipeline can be carried out is not decided here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from attrs import field, frozen
@@ -35,13 +35,13 @@ class PipelineRule:
 
 def pipeline_for(rules: Iterable[PipelineRule], path: str) -> tuple[Word, ...] | None:
     """The words of the first rule that matches the path text, or None where no rule does."""
-    return next((rule.words for _, rule in _matching(rules, path)), None)
+    found = deciding_rule(rules, path)
+    return found[1].words if found else None
 
 
 def deciding_rule(rules: Iterable[PipelineRule], path: str) -> tuple[int, PipelineRule] | None:
     """That rule and its index, or None where none matches."""
-    return next(_matching(rules, path), None)
-
-
-def _matching(rules: Iterable[PipelineRule], path: str) -> Iterator[tuple[int, PipelineRule]]:
-    return ((index, rule) for index, rule in enumerate(rules) if fnmatchcase(path, rule.pattern))
+    for index, rule in enumerate(rules):
+        if fnmatchcase(path, rule.pattern):
+            return index, rule
+    return None

@@ -212,7 +212,8 @@ class _Walk:
 def _with_known_size(candidate: Candidate, sizes: Set[int]) -> Candidate:
     previous = candidate.previous
     unrecorded = previous is not None and previous.size == NOT_RECORDED
-    return evolve(candidate, known_size=unrecorded or candidate.size == 0 or candidate.size in sizes)
+    known = unrecorded or candidate.size == 0 or candidate.size in sizes
+    return candidate if candidate.known_size == known else evolve(candidate, known_size=known)
 
 
 def _compare(old: LocalEntry | None, new: Scanned, rules: Rules) -> Candidate | Planned | None:
@@ -276,7 +277,9 @@ def under(plan: BackupPlan, rules: Rules) -> BackupPlan:
 
 def _under(candidate: Candidate, rules: Rules) -> Candidate:
     words = words_for(candidate.path, rules)
-    return evolve(candidate, key=rules.key(candidate.path, words), asked=words)
+    key = rules.key(candidate.path, words)
+    same = candidate.key == key and candidate.asked == words
+    return candidate if same else evolve(candidate, key=key, asked=words)
 
 
 def words_for(path: PathText, rules: Rules) -> tuple[Word, ...]:
