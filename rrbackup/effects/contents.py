@@ -1,8 +1,8 @@
 """Which contents are in the repository or on their way there: so that each is uploaded once, from any thread."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from threading import Condition
+from collections.abc import Mapping
+from threading import Condition, Lock
+from types import TracebackType
 
 from rrbackup.pure.dedup import DedupKey
 from rrbackup.pure.model import ObjectRef
@@ -14,7 +14,7 @@ class Contents:
     def __init__(self, known: Mapping[DedupKey, ObjectRef]) -> None:
         self._known = dict(known)
         self._under_way: set[DedupKey] = set()
-        self._changed = Condition()
+        self._changed = Condition(Lock())
 
     def find(self, key: DedupKey) -> ObjectRef | None:
         with self._changed:
@@ -24,19 +24,43 @@ class Contents:
         with self._changed:
             self._known.setdefault(key, ref)
 
-    @contextmanager
-    def reserved(self, key: DedupKey) -> Iterator[ObjectRef | None]:
-        """The object with this content, waiting for one that is under way; None reserves it for the caller,
-        who uploads it and calls `add` before leaving."""
+    def reserved(self, key: DedupKey) -> "Reserved":
+        """A `with` block that gives the object with this content, waiting for one that is under way; None reserves it
+        for the caller, who uploads it and calls `add` before leaving."""
+        return Reserved(self, key)
+
+    def reserve(self, key: DedupKey) -> ObjectRef | None:
+        """Like `reserved`, until it is given up."""
         with self._changed:
-            self._changed.wait_for(lambda: key not in self._under_way)
+            while key in self._under_way:
+                self._changed.wait()
             found = self._known.get(key)
             if found is None:
                 self._under_way.add(key)
-        try:
-            yield found
-        finally:
-            if found is None:
-                with self._changed:
-                    self._under_way.discard(key)
-                    self._changed.notify_all()
+            return found
+
+    def give_up(self, key: DedupKey) -> None:
+        with self._changed:
+            self._under_way.discard(key)
+            self._changed.notify_all()
+
+
+class Reserved:
+    """Reserves a content while it is entered, unless it is there already."""
+
+    __slots__ = ("_contents", "_found", "_key")
+
+    def __init__(self, contents: Contents, key: DedupKey) -> None:
+        self._contents = contents
+        self._key = key
+        self._found: ObjectRef | None = None
+
+    def __enter__(self) -> ObjectRef | None:
+        self._found = self._contents.reserve(self._key)
+        return self._found
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._found is None:
+            self._contents.give_up(self._key)

@@ -10,14 +10,15 @@ import fcntl
 import mmap
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
+from rrbackup.effects.retelling import Retelling
 from rrbackup.errors import LocalLockHeld, LocalStateError, UsageError
 
 _PRIVATE = 0o600
@@ -29,7 +30,7 @@ def write_atomically(path: Path, chunks: Iterable[bytes], mode: int = _PRIVATE) 
     `mode` is for a file that others are meant to read.
     """
     temporary = path.with_name(f".rrbackup-{secrets.token_hex(8)}")
-    with _naming("write", path):
+    with _Naming("write", path):
         try:
             _write_new(temporary, chunks, mode)
             temporary.replace(path)
@@ -58,7 +59,7 @@ class LocalLock:
         self._path = path
 
     def __enter__(self) -> Self:
-        with _naming("lock", self._path):
+        with _Naming("lock", self._path):
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, _PRIVATE)
             try:
                 self._take()
@@ -100,7 +101,7 @@ class Journal:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open to append, making the file if there is none; a last line that was cut off is removed."""
-        with _naming("open", path):
+        with _Naming("open", path):
             file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _PRIVATE), "r+b")
             file.truncate(_complete_length(file))
         return cls(path, file)
@@ -112,7 +113,7 @@ class Journal:
     def append_all(self, lines: Iterable[bytes], *, sync: bool) -> None:
         """Append lines like `append`; after a crash those at the end may be missing."""
         data = b"".join(map(_ended, lines))
-        with self._lock, _naming("write", self._path):
+        with self._lock, _Naming("write", self._path):
             self._append_whole(data)
             if sync:
                 os.fsync(self._file.fileno())
@@ -134,7 +135,7 @@ class Journal:
     def drop(self) -> None:
         """Close and delete the journal, durably."""
         self.close()
-        with _naming("delete", self._path):
+        with _Naming("delete", self._path):
             self._path.unlink(missing_ok=True)
             _sync_folder(self._path)
 
@@ -147,7 +148,7 @@ def _ended(line: bytes) -> bytes:
 
 def read_journal(path: Path) -> tuple[bytes, ...]:
     """The complete lines of a journal, without their newlines; none if there is no such file."""
-    with _naming("read", path):
+    with _Naming("read", path):
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -174,11 +175,16 @@ def _sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-@contextmanager
-def _naming(what: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        missing = error.errno == errno.ENOENT and not path.parent.is_dir()
-        hint = f"Make the folder {path.parent} first." if missing else ""
-        raise LocalStateError(f"cannot {what} {path}: {error.strerror}", hint=hint) from error
+class _Naming(Retelling):
+    __slots__ = ("_path", "_what")
+
+    def __init__(self, what: str, path: Path) -> None:
+        self._what = what
+        self._path = path
+
+    def retold(self, error: BaseException) -> Exception | None:
+        if not isinstance(error, OSError):
+            return None
+        missing = error.errno == errno.ENOENT and not self._path.parent.is_dir()
+        hint = f"Make the folder {self._path.parent} first." if missing else ""
+        return LocalStateError(f"cannot {self._what} {self._path}: {error.strerror}", hint=hint)

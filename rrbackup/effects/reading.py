@@ -4,7 +4,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from attrs import field, frozen
 
@@ -47,11 +48,13 @@ class Reader(Protocol):
 class SourceReader:
     """Streams one open file, hashing what passes; afterwards `content` and `stable` say what was read.
 
+    `size` is what it had when it was opened, in bytes. As a context it closes the file.
     Reads at most what the file held when it was opened, plus one byte to notice that it grew.
     Raises SourceError where the file cannot be read.
     """
 
     def __init__(self, file: SourceFile, path: PathText, now: Clock, on_bytes: OnBytes) -> None:
+        self.size = file.before.st_size
         self._file = file
         self._path = path
         self._now_ns = now()
@@ -61,10 +64,13 @@ class SourceReader:
         self._grew = False
         self._same: bool | None = None
 
-    @property
-    def size(self) -> int:
-        """The size in bytes that the file had when it was opened."""
-        return self._file.before.st_size
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
     def chunks(self) -> Iterator[bytes]:
         while self._count <= self.size:

@@ -79,10 +79,11 @@ class Bodies:
         return _chunks(answer, asked)
 
     def _store(self) -> "S3Store":
-        with self._lock:
-            if self._connected is None:
-                self._connected = self._connect()
-            return self._connected
+        if self._connected is None:
+            with self._lock:
+                if self._connected is None:
+                    self._connected = self._connect()
+        return self._connected
 
     def _repeated(self, operation: str, asked: Asked, send: Callable[[], T]) -> tuple[T, int]:
         def once() -> T:

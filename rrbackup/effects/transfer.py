@@ -6,8 +6,8 @@ not by file sizes or threads.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event as Flag
 from time import time_ns
@@ -61,10 +61,9 @@ class Source:
     follow_symlinks: bool = True
     now: Clock = time_ns
 
-    @contextmanager
-    def opened(self, candidate: Candidate, on_bytes: OnBytes) -> Iterator[Reader]:
-        with open_source(self.base, candidate.path, follow_symlinks=self.follow_symlinks) as file:
-            yield SourceReader(file, candidate.path, self.now, on_bytes)
+    def opened(self, candidate: Candidate, on_bytes: OnBytes) -> SourceReader:
+        file = open_source(self.base, candidate.path, follow_symlinks=self.follow_symlinks)
+        return SourceReader(file, candidate.path, self.now, on_bytes)
 
 
 @frozen
