@@ -20,6 +20,7 @@ from rrbackup.effects.directory_layout import Held, look, metadata_file
 from rrbackup.effects.directory_marker import Volume
 from rrbackup.effects.store import Condition, Stored
 from rrbackup.effects.store_rules import check_condition, chunks
+from rrbackup.effects.writing import write_all
 from rrbackup.errors import StoreUnavailable
 from rrbackup.pure.model import VersionId
 
@@ -53,7 +54,7 @@ class Upload:
         with file:
             for chunk in chunks(body):
                 with self._writing():
-                    size += _write_all(file.fileno(), chunk)
+                    size += write_all(file.fileno(), chunk)
             with self._writing():
                 os.fsync(file.fileno())
         if metadata:
@@ -114,13 +115,6 @@ def _remove_if_dead(temporary: bytes) -> None:
 def next_held(held: tuple[Held, ...], marker: bool) -> Held:
     number = held[0].number + 1 if held else 1
     return Held(number, VersionId(f"{number}-{secrets.token_hex(4)}"), marker)
-
-
-def _write_all(handle: int, chunk: bytes) -> int:
-    left = memoryview(chunk)
-    while left:
-        left = left[os.write(handle, left) :]
-    return len(chunk)
 
 
 def _etag(current: Held | None) -> str | None:

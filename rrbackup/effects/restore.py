@@ -23,6 +23,7 @@ from rrbackup.effects.attributes import attempt, give
 from rrbackup.effects.folders import FOLDER, FULL_TO_OWNER, Borrowed, Folders, enter_no_link, open_up
 from rrbackup.effects.retelling import Retelling
 from rrbackup.effects.unfinished import Run, clear_dead
+from rrbackup.effects.writing import write_all
 from rrbackup.errors import RestoredWithout, SourceError
 from rrbackup.pure.giving import Given
 from rrbackup.pure.model import NOT_RECORDED, PathText
@@ -89,11 +90,7 @@ class FileWriter:
             if self._sparse:
                 self._write_blocks(memoryview(data))
             else:
-                self._write_all(memoryview(data))
-
-    def _write_all(self, rest: memoryview) -> None:
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+                write_all(self._fd, data)
 
     def _write_blocks(self, data: memoryview) -> None:
         """Passes over blocks of zeros, as they lie in the file."""
@@ -102,7 +99,7 @@ class FileWriter:
             if block == _ZEROS[: len(block)]:
                 os.lseek(self._fd, len(block), os.SEEK_CUR)
             else:
-                self._write_all(block)
+                write_all(self._fd, block)
             data = data[len(block) :]
 
     def _position(self) -> int:
