@@ -2,9 +2,9 @@
 
 import os
 
-AT_ONCE = 256 << 10
-"""Bytes for one system call. From a MiB on, ext4 takes memory in such big pieces that a virtual machine may have to get
-them from its host first, which takes up to ten times as long (docs/decisions.md)."""
+AT_ONCE = 32 << 10
+"""Bytes for one system call: pieces of memory up to that size are what Linux keeps at hand for each processor. Bigger
+ones may have to be fetched from further away, in a virtual machine from its host (docs/decisions.md)."""
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> int:
