@@ -45,19 +45,22 @@ class BackOff:
 
     def take_turn(self) -> None:
         """Wait until this thread may send a request."""
+        now = self._clock()
         with self._lock:
-            self._pace, start = pacing.turn(self._pace, self._clock())
-        delay = start - self._clock()
-        if delay > 0:
-            self._wait(delay)
-        self._thread.sent = self._clock()
+            self._pace, start = pacing.turn(self._pace, now)
+        if start > now:
+            self._wait(start - now)
+            now = self._clock()
+        self._thread.sent = now
 
     def answered(self, throttled: bool) -> None:
         """What came of the request that this thread sent last."""
-        now = self._clock()
         with self._lock:
-            sent = getattr(self._thread, "sent", now)
-            self._pace = pacing.slower(self._pace, sent, now) if throttled else pacing.faster(self._pace)
+            self._pace = self._slower() if throttled else pacing.faster(self._pace)
+
+    def _slower(self) -> Pace:
+        now = self._clock()
+        return pacing.slower(self._pace, getattr(self._thread, "sent", now), now)
 
     def pause(self, failures: int, throttled: bool = False) -> None:
         """Wait before a request that failed `failures` times is sent again."""

@@ -130,13 +130,14 @@ def sender(
 ) -> BackupTransfer:
     """Sends contents from `source` as the client's configuration wants them stored, and writes receipts down."""
     config = client.config
+    line = job.line
     coder = Coder(config.compress_level, client.keys.opened, config.chunk_size, secrets.token_bytes)
     return BackupTransfer(
         client.content_store,
         source,
         known,
         Options(coder, client.threads, config.s3.storage_class if config.s3 else None, hashes_first),
-        lambda content, ref: client.local.note_receipt(Receipt(job.line, content.sha256, content.size, ref)),
+        lambda content, ref: client.local.note_receipt(Receipt(line, content.sha256, content.size, ref)),
         on_event,
     )
 

@@ -122,7 +122,7 @@ def _open_file(base: bytes, relative: bytes, follow: bool) -> int:
     if not follow:
         return _open_by_names(base, relative, _FILE | os.O_NOFOLLOW, follow)
     try:
-        return os.open(os.path.join(base, relative), _FILE)
+        return os.open(b"%b/%b" % (base, relative), _FILE)
     except OSError as error:
         if error.errno not in _PATH_REFUSED:
             raise

@@ -40,17 +40,17 @@ class Renewal:
     """
 
     def __init__(self, control: Control, claim: SeenClaim, seconds: float | None) -> None:
-        self.claim = claim
         self._control = control
         self._seconds = seconds
         self._transaction = claim.record.transaction if claim.record else None
+        self._see(claim)
         self._ended = Event()
         self._thread = Thread(target=self._keep, name="renew the claim", daemon=True)
 
-    @property
-    def lost(self) -> bool:
-        """Whether another client has taken the claim over, as far as is known."""
-        return self._is_anothers(self.claim)
+    def _see(self, claim: SeenClaim) -> None:
+        """`lost` says whether another client has taken the claim over, as far as is known."""
+        self.claim = claim
+        self.lost = self._is_anothers(claim)
 
     def is_lost(self, *, look: bool = False) -> bool:
         """Like `lost`; with `look`, the claim is read first: something went wrong that a take-over would explain."""
@@ -62,7 +62,7 @@ class Renewal:
         except RRBackupError:
             return False  # what went wrong first says more
         if self._is_anothers(seen):
-            self.claim = seen
+            self._see(seen)
             return True
         return False  # not kept: what a renewal has seen meanwhile may be newer
 
@@ -85,7 +85,7 @@ class Renewal:
     def _keep(self) -> None:
         while not self._ended.wait(self._seconds) and not self.lost:
             try:
-                self.claim = renewed(self._control, self.claim)
+                self._see(renewed(self._control, self.claim))
             except Cancelled:
                 return  # the uploads end for the same reason
             except RRBackupError:

@@ -124,7 +124,7 @@ def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
                 f"metadata {name!r}: {value!r} would not come back as it is",
                 hint="Names are lower-case ASCII; values printable ASCII without spaces at the ends.",
             )
-    if sum(len(name) + len(value) for name, value in copy.items()) > _MAX_METADATA:
+    if sum(map(len, copy)) + sum(map(len, copy.values())) > _MAX_METADATA:
         raise UsageError("metadata is larger than 2 KB", hint="Leave some of it out.")
     return copy
 

@@ -5,15 +5,15 @@ where its size says that its content may be known. What is in memory is bounded 
 not by file sizes or threads.
 """
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from threading import Event as Flag
 from time import time_ns
 from typing import Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from rrbackup.effects.budget import ByteBudget
 from rrbackup.effects.coding import Coder, Encoded, without_compression
@@ -57,7 +57,7 @@ class Sources(Protocol):
 class Source:
     """The tree to read from."""
 
-    base: Path
+    base: bytes = field(converter=os.fsencode)
     follow_symlinks: bool = True
     now: Clock = time_ns
 

@@ -31,4 +31,4 @@ def is_labelled(metadata: Mapping[str, str]) -> bool:
 
 
 def _size(labels: dict[str, str]) -> int:
-    return sum(len(name) + len(value) for name, value in labels.items())
+    return sum(map(len, labels)) + sum(map(len, labels.values()))
