@@ -20,7 +20,9 @@ The story, as one would write it without machine::
         no answer: read back; still ours: again                                          Rechecking
 """
 
-from attrs import evolve, field, frozen
+from functools import cached_property
+
+from attrs import evolve, frozen
 
 from rrbackup.pure import claims, sweep
 from rrbackup.pure.adoption import Receipt, not_needed, refs_of
@@ -121,10 +123,9 @@ class Publishing:
     job: Job
     results: tuple[FileResult, ...]
     claim: SeenClaim | None
-    diff: Diff = field(init=False, eq=False, repr=False)
 
-    @diff.default
-    def _made(self) -> Diff:
+    @cached_property
+    def diff(self) -> Diff:
         return _diff(self.job, self.results)
 
 
@@ -273,9 +274,7 @@ def _verified(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None
     own = [link for link in links if link.diff.transaction == job.who.transaction]
     if own:
         return _tidy(job, results, claim, Ending(own[0]))
-    if not links:
-        return Publishing(job, results, claim)
-    return _tidy(job, results, claim, Ending(lost=True))
+    return _tidy(job, results, claim, Ending(lost=True)) if links else Publishing(job, results, claim)
 
 
 def _tidy(job: Job, results: tuple[FileResult, ...], claim: SeenClaim | None, ending: Ending) -> State:

@@ -213,7 +213,7 @@ def _with_known_size(candidate: Candidate, sizes: Set[int]) -> Candidate:
     previous = candidate.previous
     unrecorded = previous is not None and previous.size == NOT_RECORDED
     known = unrecorded or candidate.size == 0 or candidate.size in sizes
-    return candidate if candidate.known_size == known else evolve(candidate, known_size=known)
+    return evolve(candidate, known_size=True) if known else candidate
 
 
 def _compare(old: LocalEntry | None, new: Scanned, rules: Rules) -> Candidate | Planned | None:

@@ -245,6 +245,16 @@ def test_a_plan_is_carried_out_under_the_rules_of_the_day() -> None:
         ("/b", "/b encrypt", (Word.ENCRYPT,)),
     ]
     assert evolve(moved, candidates=plan.candidates) == plan
+    assert under(plan, asking()).candidates[0] is plan.candidates[0]
+
+
+def test_a_plan_takes_over_words_or_keys_alone() -> None:
+    one_key = evolve(asking(), key=lambda path, words: "one")
+    plan = planned_for([], [scanned("/a")], one_key)
+    other_words = evolve(asking(Word.ENCRYPT), key=one_key.key)
+    other_key = evolve(asking(), key=lambda path, words: "other")
+    found = [under(plan, by).candidates[0] for by in (other_words, other_key)]
+    assert [(c.key, c.asked) for c in found] == [("one", (Word.ENCRYPT,)), ("other", ())]
 
 
 # --- what stays, and what may be shared ------------------------------------------------------------------------
