@@ -7,6 +7,7 @@ from attrs import frozen
 
 from bench import data
 from bench.backups import again, backed_up, committed, first, nothing_changed, restore
+from bench.bounds import bounds
 from bench.lab import Lab
 from bench.lanes import measured
 from bench.many import million_nothing, million_tree, tiny_nothing
@@ -113,6 +114,7 @@ _ALL = (
     _case("tiny-nothing", "200,000 tiny files, nothing changed", tiny_nothing),
     _case("million-nothing", "1,000,000 made-up entries, nothing changed", million_nothing),
     _case("million-tree", "1,000,000 tiny files, nothing changed", million_tree, usual=False),
+    _case("bounds", "10,000 small files, only their requests", bounds),
     _case("chain-2000", "2,000 commits, on a machine that remembers nothing", chain),
     _case("start", "Short commands, on a repository of 10 commits", start),
     _case("latency-small-first", "10,000 small files, first backup, each request 20 ms later", _latency),
