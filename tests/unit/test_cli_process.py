@@ -73,6 +73,17 @@ def test_the_module_is_the_command(config: Path) -> None:
     assert versions[0] == versions[1]
 
 
+@pytest.mark.parametrize(("argument", "left_alone"), [("", False), ("['--version']", True)])
+def test_only_a_process_of_its_own_ends_without_a_look_at_what_it_leaves(argument: str, left_alone: bool) -> None:
+    script = (
+        "import gc, sys; from rrbackup.cli import main; sys.argv = ['rrbackup', '--version']; "
+        f"main({argument}); print(gc.get_freeze_count(), gc.get_threshold()[0])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    frozen, threshold = map(int, ran.stdout.splitlines()[-1].split())
+    assert (frozen == 0, threshold < 100_000) == (left_alone, left_alone)
+
+
 def test_help_and_mistakes_load_neither_the_library_nor_what_it_needs() -> None:
     code = "import sys; from rrbackup.cli import main; main(['-h']); main(['nope']); print(*sys.modules, sep='\\n')"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
