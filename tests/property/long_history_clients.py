@@ -4,6 +4,7 @@ What their local files say is read here with a logic of its own, and damaged her
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -183,24 +184,10 @@ class Actor:
         return self.folder / "lock"
 
     def own_transactions(self) -> set[str]:
-        """What the journal says."""
-        return self._noted("transaction")
-
-    def receipts(self) -> set[str]:
-        """The keys that the journal names."""
-        return self._noted("key")
-
-    def _noted(self, name: str) -> set[str]:
-        """Whole lines of JSON; others do not count."""
+        """What the journal says in whole lines, as they were written; others do not count."""
         lines = self.journal.read_bytes().split(b"\n")[:-1] if self.journal.exists() else []
-        return {row[name] for row in map(_row, lines) if isinstance(row.get(name), str)}
-
-    @property
-    def remembered_heads(self) -> set[tuple[str, str]]:
-        """Version and digest of the head in the first line of the local manifest; nothing where it says none."""
-        first = self.manifest.read_bytes().partition(b"\n")[0] if self.manifest.exists() else b""
-        head = _row(first + b"]}").get("head")
-        return {(str(head.get("version_id")), str(head.get("sha256")))} if isinstance(head, dict) else set()
+        rows = map(_row, map(_as_written, lines))
+        return {row["transaction"] for row in rows if isinstance(row.get("transaction"), str)}
 
     def remember(self) -> None:
         """Keep a copy of the local manifest, so that an older one can come back."""
@@ -252,6 +239,12 @@ class Actor:
         if place.exists():
             shutil.rmtree(place)
         return place
+
+
+def _as_written(line: bytes) -> bytes:
+    """What stands before the digest, nothing where that is of something else."""
+    text, _, digest = line.rpartition(b" ")
+    return text if hashlib.sha256(text).hexdigest()[:16].encode() == digest else b""
 
 
 def _row(line: bytes) -> dict[str, Any]:

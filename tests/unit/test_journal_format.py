@@ -59,14 +59,27 @@ def test_what_is_written_comes_back_in_any_order(
         b'{"discarded":["files/a"]}',
         b'{"discarded":["files/a",7]}',
         journal_format.encode_receipt(RECEIPT)[:-2],
+        journal_format.encode_receipt(RECEIPT).rpartition(b" ")[0][:-2],
         b"[" * 100_000,
     ],
 )
 def test_a_line_that_cannot_be_read_is_passed_over(line: bytes) -> None:
     known = [journal_format.encode_transaction(TransactionId("t1")), journal_format.encode_receipt(RECEIPT)]
-    assert journal_format.decode_journal([known[0], line, known[1]]) == JournalContent(
+    lines = [known[0], line, journal_format.with_digest(line), known[1]]
+    assert journal_format.decode_journal(lines) == JournalContent(
         frozenset({TransactionId("t1")}), frozenset({RECEIPT})
     )
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [journal_format.encode_receipt(RECEIPT), journal_format.encode_discarded(VersionRef("k", VersionId("v")))],
+)
+def test_a_line_of_which_any_bit_is_not_as_it_was_written_does_not_count(encoded: bytes) -> None:
+    for at in range(8 * len(encoded)):
+        garbled = bytearray(encoded)
+        garbled[at // 8] ^= 1 << at % 8
+        assert journal_format.decode_journal([bytes(garbled)]) == JournalContent()
 
 
 @pytest.mark.parametrize("key", ["filet/a", "files", "", "files/../gc_log"])
