@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import frozen
 
 from rrbackup.config_check import local_path, strings_in
+from rrbackup.config_places import below, places
 from rrbackup.pure.exclusions import Ignoring
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.model import PathText
-from rrbackup.pure.names import path_text
 
 JOURNAL_SUFFIX = ".journal"
 _OBJECT_KEYS = (
@@ -101,7 +101,7 @@ def _local_files_differ(document: Document) -> Iterator[str]:
     manifest, lock = _path(document, "local_manifest_file"), _path(document, "local_lock_file")
     if manifest is None or lock is None:
         return
-    if not _places(lock).isdisjoint(_places(manifest) | _places(manifest + JOURNAL_SUFFIX)):
+    if not {*places(manifest), *places(manifest + JOURNAL_SUFFIX)}.isdisjoint(places(lock)):
         yield "local_lock_file: is the same file as the local manifest or its journal; choose another"
 
 
@@ -111,7 +111,7 @@ def _store_apart(document: Document) -> Iterator[str]:
         return
     if os.path.realpath(base) == os.path.realpath(store):
         yield "directory.path: is base_path itself; choose a folder outside"
-    elif _below(os.path.realpath(store), os.path.realpath(base)) is not None:
+    elif below(os.path.realpath(store), os.path.realpath(base)) is not None:
         yield "base_path: lies inside the store at directory.path; choose a folder outside"
 
 
@@ -134,8 +134,8 @@ def _kept_out_of_base(document: Document) -> Iterator[str]:
 def _store_not_included(document: Document, base: str, include: Filters) -> Iterator[str]:
     """What is in a store inside base_path may have any name, so no filter may be able to match there."""
     store = _path(document, "directory", "path")
-    for place in sorted(_places(store)) if store is not None else ():
-        text = _below(base, place)
+    for place in places(store) if store is not None else ():
+        text = below(base, place)
         if text is not None and include.may_match_below(text):
             yield (
                 f"include_files: a filter might match something in the store at directory.path ({text}); "
@@ -168,19 +168,7 @@ def _own_files(document: Document) -> Iterator[_Own]:
 def _exposed(paths: Iterable[str], base: str, ignored: Ignoring) -> Iterator[PathText]:
     """The path texts, counted from `base`, of those paths that a scan of it would come across."""
     for path in paths:
-        for place in sorted(_places(path)):
-            text = _below(base, place)
+        for place in places(path):
+            text = below(base, place)
             if text is not None and not ignored.covers(text):
                 yield text
-
-
-def _places(path: str) -> set[str]:
-    """Where a path is: as the entry in its folder, and, if that is a link, where that leads."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return {os.path.join(os.path.realpath(folder), name), os.path.realpath(path)}
-
-
-def _below(folder: str, path: str) -> PathText | None:
-    """The path text of `path` counted from `folder`; None where it does not lie below."""
-    root = folder.rstrip("/") + "/"
-    return path_text(os.fsencode(path.removeprefix(root))) if path.startswith(root) else None

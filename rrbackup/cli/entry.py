@@ -18,7 +18,6 @@ import click
 from rrbackup.cli.commands import DEFAULT_COMMAND, program
 from rrbackup.cli.exit_codes import INTERRUPTIONS, ExitCode
 from rrbackup.cli.failures import Failure, failure_of, is_bug
-from rrbackup.cli.options import command_in
 from rrbackup.cli.output import Output
 from rrbackup.cli.program import COMPLETE_VARIABLE, PROGRAM_NAME
 from rrbackup.cli.signals import listen_to_signals
@@ -97,7 +96,7 @@ def _run(words: list[str], output: Output) -> ExitCode:
 
 
 def _failed(error: BaseException, words: Sequence[str], output: Output) -> ExitCode:
-    failure = failure_of(error, (command_in(words) or DEFAULT_COMMAND).replace("-", "_"))
+    failure = failure_of(error, (program.command_in(words) or DEFAULT_COMMAND).replace("-", "_"))
     if is_bug(error) and not {"-v", "--verbose"}.isdisjoint(words):
         output.raw("".join(traceback.format_exception(error)))
     if "--json" in words:

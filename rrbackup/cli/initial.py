@@ -14,8 +14,8 @@ import click
 from attrs import asdict, evolve, frozen
 
 from rrbackup.config import parse_config
+from rrbackup.config_places import below, places
 from rrbackup.errors import UsageError
-from rrbackup.pure.names import path_text
 
 _PRIVATE = 0o600
 _WAYS = "name the folder with --base-path, and the store with --bucket or with --directory"
@@ -73,28 +73,28 @@ def configuration_text(path: str, wishes: Wishes) -> str:
 
 
 def _document(path: str, base: str, wishes: Wishes) -> dict[str, object]:
-    own = path.removesuffix(".json")
+    name = path.removesuffix(".json")
     store = os.path.abspath(wishes.directory) if wishes.directory is not None else None
     # The manifest's journal bears its name with an addition.
-    places = {f"{own}.manifest": "*", f"{own}.lock": "", **({store: ""} if store else {})}
-    ignored = list(_inside(base, places))
+    own = {f"{name}.manifest": "*", f"{name}.lock": "", **({store: ""} if store else {})}
+    ignored = list(_inside(base, own))
     return {
         "base_path": base,
-        "local_manifest_file": f"{own}.manifest",
-        "local_lock_file": f"{own}.lock",
+        "local_manifest_file": f"{name}.manifest",
+        "local_lock_file": f"{name}.lock",
         **({"s3": wishes.s3} if wishes.s3 else {}),
         **({"directory": {"path": store}} if store else {}),
         **({"ignore_files": ignored} if ignored else {}),
     }
 
 
-def _inside(base: str, places: Mapping[str, str]) -> Iterator[str]:
+def _inside(base: str, own: Mapping[str, str]) -> Iterator[str]:
     """Filters for those places that lie inside the base path; the value of each is put behind its filter."""
-    root = os.path.realpath(base).rstrip("/") + "/"
-    for path, wildcard in places.items():
-        place = os.path.realpath(path)
-        if place.startswith(root):
-            yield glob.escape(path_text(os.fsencode(place.removeprefix(root)))) + wildcard
+    root = os.path.realpath(base)
+    for path, wildcard in own.items():
+        for place in places(path):
+            if (text := below(root, place)) is not None:
+                yield glob.escape(text) + wildcard
 
 
 # --- asking ------------------------------------------------------------------------------------------------

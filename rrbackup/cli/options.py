@@ -6,18 +6,21 @@ click shares between the program and its command, so the last one that was given
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TypeVar
 
 import click
 from attrs import frozen
+
+from rrbackup.errors import UsageError
+from rrbackup.pure.sizes import parse_size
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 DEFAULT_CONFIG = "configuration.json"
 
 _PREFIX = "rrbackup."
-_BEFORE_VALUE = re.compile(r"-[qv]*c|--c|--config|--threads|--limit-(upload|download)|--metrics")
+_CONFIG_COMES = re.compile("-[qv]*c")
 
 
 @frozen
@@ -27,8 +30,8 @@ class GlobalOptions:
     quiet: bool = False
     verbose: bool = False
     threads: int | None = None
-    limit_upload: str | None = None
-    limit_download: str | None = None
+    limit_upload: int | None = None
+    limit_download: int | None = None
 
     @classmethod
     def of(cls, context: click.Context) -> "GlobalOptions":
@@ -54,6 +57,18 @@ class WholeNumber(click.IntRange):
 def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
     if value is not None and value is not False:
         context.meta[f"{_PREFIX}{parameter.name}"] = value
+
+
+def _remember_rate(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        rate = parse_size(value)
+    except UsageError as error:
+        raise click.BadParameter(f"{error.message}; {error.hint}", context, parameter) from None
+    if rate < 1:
+        raise click.BadParameter(f"{value} lets nothing pass; leave it out", context, parameter)
+    _remember(context, parameter, rate)
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -99,15 +114,21 @@ class WithGlobalOptions(click.Command):
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
 
 
-def command_in(args: Sequence[str]) -> str | None:
-    """The first word that is neither an option nor the value of one; None where no command is named."""
-    words = iter(args)
-    for word in words:
-        if _BEFORE_VALUE.fullmatch(word):
+def place_of_command(args: Sequence[str], taking_value: Container[str]) -> int | None:
+    """Where the first word stands that is neither an option nor the value of one; None where no command is named."""
+    words = iter(enumerate(args))
+    for place, word in words:
+        if word in taking_value or _CONFIG_COMES.fullmatch(word):
             next(words, None)
         elif not word.startswith("-"):
-            return word
+            return place
     return None
+
+
+def before_value(options: Iterable[click.Parameter]) -> frozenset[str]:
+    """The names of those options that take the next word as their value."""
+    taking = (option for option in options if isinstance(option, click.Option) and not option.is_flag)
+    return frozenset(name for option in taking for name in option.opts)
 
 
 def _limit(direction: str) -> Callable[[Decorated], Decorated]:
@@ -115,7 +136,7 @@ def _limit(direction: str) -> Callable[[Decorated], Decorated]:
         f"--limit-{direction}",
         metavar="RATE",
         expose_value=False,
-        callback=_remember,
+        callback=_remember_rate,
         help=f"{direction.capitalize()} no more than this many bytes a second, such as 500KB or 2MiB.",
     )
 

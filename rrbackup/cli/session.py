@@ -20,7 +20,6 @@ from rrbackup.effects.limited import Limits
 from rrbackup.effects.opening import Ask
 from rrbackup.events import OnEvent
 from rrbackup.pure.model import Problem
-from rrbackup.pure.sizes import parse_size
 
 
 @frozen
@@ -36,8 +35,8 @@ class Session:
 
     def opened(self, config: Config, password: str = "Password") -> Repository:
         """With the limits that were asked for; `password` is what a person is asked for."""
-        threads = self.options.threads
-        return open_repository(config, threads=threads, ask=self.asker(password), limits=self._limits)
+        threads, limits = self.options.threads, Limits(self.options.limit_upload, self.options.limit_download)
+        return open_repository(config, threads=threads, ask=self.asker(password), limits=limits)
 
     def configuration(self) -> Config:
         """What was loaded; its warnings are told."""
@@ -46,14 +45,6 @@ class Session:
             for warning in config.warnings():
                 self.output.warning(warning)
         return config
-
-    @property
-    def _limits(self) -> Limits:
-        upload, download = (
-            parse_size(rate) if rate is not None else None
-            for rate in (self.options.limit_upload, self.options.limit_download)
-        )
-        return Limits(upload, download)
 
     def asker(self, what: str = "Password") -> Ask | None:
         """Asks for a password on the terminal; None where there is none to ask on."""

@@ -4,14 +4,17 @@ A file that cannot be fetched, checked or written is a problem of that file; the
 object share its one request.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from threading import Lock
 
+from rrbackup.effects.budget import ByteBudget
 from rrbackup.effects.fetching import Fetcher
 from rrbackup.effects.restore import FileWriter, Target
+from rrbackup.effects.spare import Spare
 from rrbackup.effects.telling import Telling
+from rrbackup.effects.transfer import HELD_BYTES, SMALL_BYTES
 from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.errors import (
     DamagedObject,
@@ -19,6 +22,7 @@ from rrbackup.errors import (
     RestoredWithout,
     RRBackupError,
     SourceError,
+    StoreError,
     StoreUnavailable,
     UnsupportedFormat,
 )
@@ -37,11 +41,19 @@ from rrbackup.pure.restore_plan import RestoreAct, RestorePlan, RestoreStep
 UNAVAILABLE_LIMIT = 5
 """So many files in a row for which the store did not answer, and it counts as out of reach."""
 
+IN_MEMORY_BYTES = 1 << 20
+"""Content of up to this size that belongs to several files is kept until all of them are written, one by one."""
+
+OPEN_COPIES = 96
+"""So many files, beside one for each thread, are open at once for bigger ones. Each takes two descriptors, and many
+systems allow 1,024."""
+
 _KINDS: dict[type[RRBackupError], ProblemKind] = {
     DamagedObject: ProblemKind.DAMAGED,
     ObjectMissing: ProblemKind.DAMAGED,
     UnsupportedFormat: ProblemKind.DAMAGED,
     StoreUnavailable: ProblemKind.UNREADABLE,
+    StoreError: ProblemKind.UNREADABLE,
     SourceError: ProblemKind.UNWRITABLE,
     RestoredWithout: ProblemKind.UNWRITABLE,
 }
@@ -61,6 +73,8 @@ class Restorer:
         self._stopped = False
         self._missing: set[PathText] = set()
         self._gives = Gives()
+        self._copies = Spare(OPEN_COPIES)
+        self._held = ByteBudget(HELD_BYTES)
         self.bytes_written = 0
         self.removed = 0
         self.unrestored: set[PathText] = set()
@@ -125,16 +139,47 @@ class Restorer:
                 side_by_side(pool, self._threads, self._restore_group, by_object(entries), _size)
             except BaseException as error:
                 self._stopped = True
+                self._held.end()
                 if not isinstance(error, Exception):
                     self._telling.end()
                 raise
 
     def _restore_group(self, group: Sequence[Entry]) -> None:
-        """All entries that share one object, with one request."""
+        """All entries that share one object."""
+        with self._held.taken(min(max(group[0].size, 0), SMALL_BYTES)):  # of a bigger one, a part
+            self._restore_held(group)
+
+    def _restore_held(self, group: Sequence[Entry]) -> None:
+        """With one request, unless too many big files would be open at once."""
+        if len(group) > 1 and 0 <= group[0].size <= IN_MEMORY_BYTES:
+            self._restore_one_by_one(group)
+            return
+        while group and not self._stopped:
+            further = self._further_copies(len(group) - 1)
+            try:
+                self._restore_at_once(group[: 1 + further])
+            finally:
+                self._copies.give_back(further)
+            group = group[1 + further :]
+
+    def _further_copies(self, count: int) -> int:
+        """So many are borrowed."""
+        return next((taken for taken in range(count) if not self._copies.borrow(1)), count)
+
+    def _restore_one_by_one(self, group: Sequence[Entry]) -> None:
+        pieces: list[bytes] = []
+        if not self._got(group, lambda: pieces.extend(self._content(group[0]))):
+            return
+        for entry in group:
+            with ExitStack() as stack:
+                if not self._stopped and (copy := self._open(entry, stack)):
+                    self._write([copy], pieces)
+
+    def _restore_at_once(self, group: Sequence[Entry]) -> None:
         with ExitStack() as stack:
             copies = [copy for entry in group if (copy := self._open(entry, stack)) is not None]
             if copies:
-                self._fill(copies)
+                self._got([copy.entry for copy in copies], lambda: self._write(copies, self._content(copies[0].entry)))
 
     def _open(self, entry: Entry, stack: ExitStack) -> "_Copy | None":
         writers: list[FileWriter] = []
@@ -143,28 +188,45 @@ class Restorer:
         self._guarded(entry.path, lambda: writers.append(stack.enter_context(opening())))
         return _Copy(entry, writers[0], self._gives) if writers else None
 
-    def _fill(self, copies: Sequence["_Copy"]) -> None:
+    def _got(self, entries: Sequence[Entry], action: Callable[[], None]) -> bool:
+        """Run something that fetches the content of these; what fails becomes a problem of each."""
         try:
-            self._fetch(copies)
+            action()
             self._unavailable = 0
-        except (DamagedObject, ObjectMissing, UnsupportedFormat) as error:
-            self._fail_all(copies, error)
+            return True
         except StoreUnavailable as error:
             self._unavailable += 1
             if self._unavailable >= UNAVAILABLE_LIMIT:
                 raise
-            self._fail_all(copies, error)
+            self._fail_all(entries, error)
+        except (DamagedObject, ObjectMissing, UnsupportedFormat) as error:
+            self._fail_all(entries, error)
+        except StoreError as error:
+            if type(error) is not StoreError:  # one that concerns more than this object
+                raise
+            self._fail_all(entries, error)
+        return False
 
-    def _fetch(self, copies: Sequence["_Copy"]) -> None:
-        first, written = copies[0].entry, 0
-        for data in self._fetcher.content_of(first):
+    def _content(self, entry: Entry) -> Iterator[bytes]:
+        for data in self._fetcher.content_of(entry):
             if self._stopped:
                 return
+            self._telling.event(BytesMoved(entry.path, len(data)))
+            yield data
+
+    def _write(self, copies: Sequence["_Copy"], content: Iterable[bytes]) -> None:
+        written = 0
+        for data in content:
             for copy in copies:
                 if not copy.failed:
                     copy.failed = not self._guarded(copy.entry.path, partial(copy.writer.write, data))
+            if all(copy.failed for copy in copies):
+                return  # the rest would be fetched for nothing
             written += len(data)
-            self._telling.event(BytesMoved(first.path, len(data)))
+        if not self._stopped:
+            self._put_in_place(copies, written)
+
+    def _put_in_place(self, copies: Sequence["_Copy"], written: int) -> None:
         for copy in copies:
             if not copy.failed and self._guarded(copy.entry.path, copy.commit):
                 self._telling.event(FileDone(copy.entry.path, written, uploaded=False))
@@ -187,9 +249,9 @@ class Restorer:
             return False
         return True
 
-    def _fail_all(self, copies: Iterable["_Copy"], error: RRBackupError) -> None:
-        for copy in copies:
-            self._fail(copy.entry.path, error)
+    def _fail_all(self, entries: Iterable[Entry], error: RRBackupError) -> None:
+        for entry in entries:
+            self._fail(entry.path, error)
 
     def _fail(self, path: PathText, error: RRBackupError) -> None:
         problem = Problem(path, _KINDS[type(error)], error.message)

@@ -191,11 +191,17 @@ class BackupTransfer:
         """Hash first; a twin that is under way is waited for."""
         with self._opened(candidate) as reader:
             content = read_through(reader)
+            stable = reader.stable
+        if not stable and not last:
+            return None
+        problem = None if stable else _changing(candidate)
         known = self._known(candidate, content)
         if known is not None:
-            return known
+            return evolve(known, problem=problem)
         with self._contents.reserved(dedup_key(content.sha256, candidate.asked)) as ref:
-            return Settled(candidate.path, content, ref) if ref else self._send_big(candidate, attempts, last)
+            if ref is None:
+                return self._send_big(candidate, attempts, last)
+            return Settled(candidate.path, content, ref, problem=problem)
 
     def _send_small(self, candidate: Candidate, whole: Whole, attempts: "_Attempts", last: bool) -> Settled | None:
         if not whole.stable and not last:
@@ -237,8 +243,12 @@ class BackupTransfer:
         if not last and not (reader.stable and self._worth_it(encoded, content, attempts)):
             attempts.leftovers.append(ref.ref)
             return None
+        problem = None if reader.stable else _changing(candidate)
+        if content.size == 0:
+            attempts.leftovers.append(ref.ref)
+            return Settled(candidate.path, content, None, problem=problem)
         self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
-        return Settled(candidate.path, content, ref, True, problem=None if reader.stable else _changing(candidate))
+        return Settled(candidate.path, content, ref, True, problem=problem)
 
     def _worth_it(self, encoded: Encoded, content: Content, attempts: "_Attempts") -> bool:
         """Whether compression shrank the content, if it was applied; otherwise the next attempt goes without."""

@@ -4,7 +4,7 @@ import re
 
 from rrbackup.errors import UsageError
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGTP]i?)?B)?", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?) ?(?:([KMGTP]i?)?B)?", re.IGNORECASE | re.ASCII)
 _POWERS = "KMGTP"
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 

@@ -1,21 +1,26 @@
 """The verbs that bring files back."""
 
+import glob
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attrs import frozen
 
+from rrbackup.config_places import below, places
+from rrbackup.config_relations import JOURNAL_SUFFIX
 from rrbackup.effects.attributes import gives_for
 from rrbackup.effects.download import Restorer
 from rrbackup.effects.restore import Target
+from rrbackup.effects.sample_memory import SUFFIX as SAMPLED_SUFFIX
 from rrbackup.effects.target_survey import digests, survey
 from rrbackup.errors import UsageError
 from rrbackup.events import DownloadPlanned, Notice, OnEvent, ProblemFound, ignore_event
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keeping import folders_above
-from rrbackup.pure.model import Entry, EntryType, Problem
-from rrbackup.pure.names import parse_path, path_text
+from rrbackup.pure.model import Entry, EntryType, PathText, Problem
+from rrbackup.pure.names import parse_path
 from rrbackup.pure.prices import Cost, cost_of
 from rrbackup.pure.report import DownloadResult
 from rrbackup.pure.restore_plan import Overwrite, RestoreAct, RestorePlan
@@ -128,6 +133,7 @@ class Restores(Opened):
         protected = tuple(self._protected(target)) if delete else ()
         wishes = Wishes(selection, asked.overwrite, delete, protected, gives_for(commit, owners=asked.owner))
         entries = wanted(commit, wishes)
+        self._refuse_store_below(target, entries, link.version_id)
         needed = {folder for entry in entries for folder in folders_above(entry.path)}
 
         def leads(found: Found) -> bool:
@@ -140,28 +146,43 @@ class Restores(Opened):
 
     def _refuse_store_as(self, target: Path) -> None:
         """A file of a commit could take the place of one of the store's."""
-        if (path := self.config.directory_path()) is None:
-            return
-        store, top = Path(os.path.realpath(path)), Path(os.path.realpath(target))
-        if top.is_relative_to(store):
+        store, top = self.config.directory_path(), Path(os.path.realpath(target))
+        if store is not None and top.is_relative_to(store):
             where = "is the folder of the store itself" if top == store else f"is in the store {store}"
             raise UsageError(f"{target} {where}", hint="choose another target")
 
+    def _refuse_store_below(self, target: Path, entries: Iterable[Entry], version: str) -> None:
+        store = self.config.directory
+        for place in _inside(target, () if store is None else (store.path,)):
+            reached = Selection((place,))
+            if found := next((entry.path for entry in entries if reached.wants(entry.path)), None):
+                raise UsageError(
+                    f"commit {version} has {found}, and below {target} that is a place of the store",
+                    hint=f"choose another target, or leave it out with --exclude {shlex.quote(glob.escape(place))}",
+                )
+
     def _protected(self, target: Path) -> Iterator[Selection]:
         """What is never removed: what this client itself needs, and in the tree that is backed up what it ignores."""
-        top = Path(os.path.realpath(target))
-        inside = [path_text(os.fsencode(own.relative_to(top))) for own in self._own_files() if own.is_relative_to(top)]
-        if inside:
-            yield Selection(tuple(inside))
-        if top == self.config.base() and self.config.ignore_files:
+        if inside := tuple(_inside(target, self._own_files())):
+            yield Selection(inside)
+        if Path(os.path.realpath(target)) == self.config.base() and self.config.ignore_files:
             yield Selection(include=Filters.of(self.config.ignore_files))
 
-    def _own_files(self) -> Iterator[Path]:
-        config = self.config
-        yield from (config.manifest_path(), config.journal_path(), config.lock_path())
-        for path in (config.directory_path(), config.password_file_path(), config.loaded_from):
-            if path is not None:
-                yield Path(os.path.realpath(path))
+    def _own_files(self) -> Iterator[str]:
+        config, manifest = self.config, self.config.local_manifest_file
+        yield from (manifest, manifest + JOURNAL_SUFFIX, manifest + SAMPLED_SUFFIX, config.local_lock_file)
+        if config.directory is not None:
+            yield config.directory.path
+        if config.crypto is not None and config.crypto.crypt_password_file is not None:
+            yield config.crypto.crypt_password_file
+        if config.loaded_from is not None:
+            yield os.fspath(config.loaded_from)
+
+
+def _inside(target: Path, own: Iterable[str]) -> Iterator[PathText]:
+    """Where those paths of this machine lie below the target."""
+    top = os.path.realpath(target)
+    return (text for path in own for place in places(path) if (text := below(top, place)) is not None)
 
 
 def _selection(

@@ -1,17 +1,19 @@
 """Small files that are read whole: how many bytes of them are in memory at once, and who waits for whom."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rrbackup
-from rrbackup.effects import transfer
+from rrbackup.effects import download, transfer
 from rrbackup.effects.memory import MemoryClient
 from rrbackup.effects.store import Stored
 from rrbackup.effects.store_rules import MULTIPART_THRESHOLD
+from rrbackup.pure.model import VersionId
 from rrbackup.testing import MemoryStore
 
 LIMIT_S = 30
@@ -100,3 +102,35 @@ def test_who_waits_gives_up_when_the_backup_ends(
         if thread.name.startswith("ThreadPoolExecutor"):
             thread.join(LIMIT_S)
             assert not thread.is_alive()
+
+
+class Fetching(MemoryClient):
+    """Counts how many contents are fetched at once; two have to meet."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store._world, "", (), MULTIPART_THRESHOLD)
+        self._two, self._lock = threading.Barrier(2), threading.Lock()
+        self.now = self.most = 0
+
+    @contextmanager
+    def read(
+        self, key: str, version_id: VersionId, start: int = 0, length: int | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self._two.wait(LIMIT_S)
+        with super().read(key, version_id, start, length) as chunks:
+            yield chunks
+        with self._lock:
+            self.now -= 1
+
+
+def test_as_many_are_fetched_at_once_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "HELD_BYTES", 1000)
+    store = MemoryStore()
+    config = configuration(tmp_path, [bytes([number]) * 400 for number in range(8)])
+    rrbackup.open_repository(config, store=store).backup()
+    client = Fetching(store)
+    assert rrbackup.open_repository(config, store=client, threads=8).download("latest", tmp_path / "target").complete
+    assert client.most == 2

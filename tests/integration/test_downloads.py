@@ -1,9 +1,13 @@
 """Downloads of parts, onto what is there already: the plan says exactly what happens, and nothing else does."""
 
 import os
+import re
+import resource
+import shlex
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,10 @@ from hypothesis import strategies as st
 
 import rrbackup
 from rrbackup import Overwrite, RestoreAct
+from rrbackup.effects import download
 from rrbackup.effects.directory import DirectoryStore
+from rrbackup.effects.memory import MemoryClient
+from rrbackup.pure.model import ProblemKind, VersionId
 from rrbackup.pure.removing import Removing
 from rrbackup.pure.selection import Selection
 from rrbackup.pure.target import Found, Sighting
@@ -342,6 +349,63 @@ def test_delete_keeps_what_this_client_needs_and_in_its_own_tree_what_it_ignores
         repository.plan_download("latest", base / "state/store", delete=True)
 
 
+def backed_up_into(store: Path, tree: Tree) -> rrbackup.Repository:
+    """A new store there, as the configuration names it, with that tree in it."""
+    around = store.parent.parent
+    make(around / "base", tree)
+    config = rrbackup.Config(
+        base_path=str(around / "base"),
+        local_manifest_file=str(around / "manifest"),
+        local_lock_file=str(around / "lock"),
+        directory=rrbackup.DirectorySettings(path=str(store)),
+    )
+    repository = rrbackup.open_repository(config)
+    repository.prepare()
+    repository.backup()
+    return repository
+
+
+@pytest.mark.parametrize("name", ["store", "st[1] *"])
+def test_what_a_commit_holds_where_the_store_lies_is_not_written_into_it(tmp_path: Path, name: str) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    other = {"kept": Node("file", b"kept"), "st1 a": Node("file", b"another")}
+    repository = backed_up_into(target / name, {**other, f"{name}/files/kept": Node("file", b"other")})
+    before = look(target)
+    for act in (repository.plan_download, repository.download):
+        with pytest.raises(rrbackup.UsageError, match=re.escape(f"/{name}")) as refused:
+            act("latest", target)
+    assert look(target) == before
+    advised = shlex.split(refused.value.hint.partition("--exclude ")[2])
+    assert repository.download("latest", target, exclude=advised).complete
+    assert look(target).keys() == {*before, *other}
+
+
+def test_a_link_that_leads_to_the_store_is_neither_replaced_nor_removed(tmp_path: Path) -> None:
+    target, store = tmp_path / "target", tmp_path / "target/store"
+    target.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    store.symlink_to("../elsewhere")
+    repository = backed_up_into(store, {"store": Node("file", b"a file"), "kept": Node("file", b"kept")})
+    with pytest.raises(rrbackup.UsageError, match="/store"):
+        repository.download("latest", target)
+    result = repository.download("latest", target, paths=["/kept"], delete=True)
+    assert (result.complete, result.removed, store.is_symlink()) == (True, 0, True)
+    (target / "extra").write_bytes(b"not in the commit")
+    result = repository.download("latest", target, exclude=["/store"], delete=True)
+    assert (result.complete, result.removed, store.is_symlink()) == (True, 1, True)
+
+
+def test_what_a_sampled_check_remembers_is_not_removed(tmp_path: Path) -> None:
+    store = tmp_path / "stores/store"
+    store.parent.mkdir()
+    repository = backed_up_into(store, {"kept": Node("file", b"kept")})
+    assert repository.verify(read_data="50%").sound
+    assert (tmp_path / "manifest.sampled").exists()
+    plan = repository.plan_download("latest", tmp_path, delete=True)
+    assert [step.path for step in plan.leftovers] == ["/base/kept", "/base"]
+
+
 def test_what_stands_on_another_device_is_not_removed() -> None:
     """A mount needs rights that even root may lack, so the mark that the survey makes is tested alone."""
     disk = rrbackup.PathText("/disk")
@@ -378,6 +442,64 @@ def test_of_several_paths_the_one_that_is_missing_is_named(folder: Path) -> None
     with pytest.raises(rrbackup.NoSuchPath, match="has nothing at /a/c"):
         repository.download("latest", folder / "target", paths=["/a", "/a/c"])
     assert not (folder / "target").exists()
+
+
+# --- many files of one content -------------------------------------------------------------------------------
+
+
+@contextmanager
+def few_descriptors(more: int) -> Iterator[None]:
+    """This process may open no more than so many files besides those that are open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("in_memory", [download.IN_MEMORY_BYTES, 0])
+def test_many_files_of_one_content_come_back_with_few_open_at_once(
+    make_bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    monkeypatch.setattr(download, "IN_MEMORY_BYTES", in_memory)
+    store = MemoryStore()
+    bench, client = make_bench(store), store.client()
+    for number in range(500):
+        (bench.base / f"d{number}").mkdir()
+        (bench.base / f"d{number}/LICENSE").write_bytes(b"the same everywhere")
+    bench.backup()
+    with few_descriptors(2 * download.OPEN_COPIES + 100):
+        result = evolve(bench, store=client).open().download("latest", tmp_path / "target")
+    assert (result.complete, result.files) == (True, 500)
+    assert {file.read_bytes() for file in (tmp_path / "target").glob("*/*")} == {b"the same everywhere"}
+    fetched = sum(call.method == "read" for call in client.calls)
+    assert fetched == (1 if in_memory else -(-500 // (download.OPEN_COPIES + 1)))
+
+
+def test_an_object_that_the_store_refuses_to_give_is_a_problem_of_its_files(
+    make_bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    class Archived(MemoryClient):
+        @contextmanager
+        def read(
+            self, key: str, version_id: VersionId, start: int = 0, length: int | None = None
+        ) -> Iterator[Iterator[bytes]]:
+            if key in ("files/b", "files/d"):
+                raise rrbackup.StoreError("it lies in an archive")
+            with super().read(key, version_id, start, length) as chunks:
+                yield chunks
+
+    store = MemoryStore()
+    bench = make_bench(store)
+    make(
+        bench.base, {"a": Node("file", b"1"), "b": Node("file", b"2"), "c": Node("file", b"3"), "d": Node("file", b"2")}
+    )
+    bench.backup()
+    repository = evolve(bench, store=Archived(store._world, "", (), 1 << 20)).open()
+    problems = repository.download("latest", tmp_path / "target").problems
+    assert {(one.path, one.kind) for one in problems} == {(path, ProblemKind.UNREADABLE) for path in ("/b", "/d")}
+    assert look(tmp_path / "target").keys() == {"a", "c"}
 
 
 # --- cat ---------------------------------------------------------------------------------------------------------

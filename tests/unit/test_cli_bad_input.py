@@ -227,6 +227,13 @@ def test_a_shell_completes_the_names_of_files_where_one_is_wanted(words: list[st
     assert [one.type for one in offered] == ["file"]
 
 
+def test_a_shell_completes_options_of_a_command_behind_others_before_it() -> None:
+    from click.shell_completion import ShellComplete
+
+    offered = ShellComplete(program, {}, "rrbackup", "_X").get_completions(["--threads", "4", "backup"], "--allow")
+    assert [one.value for one in offered] == ["--allow-empty"]
+
+
 def test_json_of_a_refused_word_is_one_document(bench: Bench) -> None:
     ran = bench.run("--json", "schedule")
     assert ran.err == ""

@@ -7,8 +7,6 @@ import pytest
 
 from rrbackup.cli.commands import program
 from rrbackup.cli.exit_codes import MEANINGS, ExitCode
-from rrbackup.cli.options import command_in
-from rrbackup.cli.program import DEFAULT_COMMAND
 from tests.unit.cli_bench import Bench
 
 
@@ -36,17 +34,47 @@ def test_no_command_is_a_backup_however_the_configuration_is_named(bench: Bench,
     assert bench.bare(*words, "--json").document["new"] == 2
 
 
-def test_the_value_of_an_option_of_backup_is_no_command() -> None:
-    backup = program.commands[DEFAULT_COMMAND]
-    options = [option for option in backup.params if isinstance(option, click.Option) and not option.is_flag]
-    assert "--threads" in {name for option in options for name in option.opts}
-    for name in (name for option in options for name in option.opts):
-        assert command_in([name, "4"]) is None, name
+def test_the_value_of_an_option_is_no_command() -> None:
+    options = [
+        option for command in program.commands.values() for option in command.params if isinstance(option, click.Option)
+    ]
+    taking = {name for option in options if not option.is_flag for name in option.opts}
+    assert {"--threads", "--at", "--path", "--bucket"} < taking
+    both = taking.intersection(name for option in options if option.is_flag for name in option.opts)
+    assert both == {"--apply"}  # of policy with a value, of lifecycle without
+    for name in (*taking, "--c", "-c", "-qc", "--config"):
+        assert program.command_in([name, "list_files"]) is None, name
+        assert program.command_in([name, "list_files", "cat"]) == "cat", name
 
 
 def test_no_command_is_a_backup_with_its_options(bench: Bench) -> None:
     words = ["--threads", "4", "--limit-upload", "1GiB", "-c", str(bench.config), "--json"]
     assert bench.bare(*words).document["new"] == 2
+
+
+def test_what_only_a_command_understands_may_stand_before_its_name_too(bench: Bench) -> None:
+    config = str(bench.config)
+    words = ["-q", "--threads", "4", "--allow-empty", "-c", config, "backup", "--json"]
+    assert bench.bare(*words).document["new"] == 2
+    assert len(bench.bare("--at", "2100-01-01", "-c", config, "list_files", "--json").document["files"]) == 2
+    assert "rrbackup backup -h" in bench.bare("--nonsense", "backup").err
+    assert "Usage: rrbackup backup" in bench.bare("--threads", "4", "backup", "-h").out
+    assert "Usage: rrbackup [OPTIONS] COMMAND" in bench.bare("-h", "backup").out
+
+
+def test_words_behind_two_dashes_are_a_command_with_its_options(bench: Bench) -> None:
+    assert bench.bare("-c", str(bench.config), "--", "backup", "--allow-empty", "--json").document["new"] == 2
+
+
+@pytest.mark.parametrize("rate", ["abc", "0", "-1", "", "9" * 400, "1e9", "0.5"])
+@pytest.mark.parametrize("option", ["--limit-upload", "--limit-download"])
+def test_a_rate_that_is_none_is_refused_before_anything_is_done(bench: Bench, option: str, rate: str) -> None:
+    bench.configure(before_backup=["touch", str(bench.config.with_name("hooked"))])
+    command = ["backup"] if option == "--limit-upload" else ["download", "latest", "target"]
+    ran = bench.run(*command, f"{option}={rate}")
+    assert ran.code == 2
+    assert option in ran.err
+    assert not bench.config.with_name("hooked").exists()
 
 
 def test_the_last_configuration_named_counts(bench: Bench) -> None:
