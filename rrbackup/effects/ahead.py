@@ -7,7 +7,8 @@ from rrbackup.effects.store import Fetched
 from rrbackup.pure.model import VersionId
 
 FIRST_BATCH = 16
-"""Each batch is twice the one before, so that no more than about twice of what is needed is fetched."""
+MOST_AT_ONCE = 32
+"""A batch is twice the one before, up to this: bigger ones save hardly any round trip, and fetch more for nothing."""
 
 
 class Ahead:
@@ -35,5 +36,5 @@ class Ahead:
 
     def _fetch_batch(self) -> None:
         batch = list(islice(self._listed, self._size))
-        self._size *= 2
+        self._size = min(2 * self._size, MOST_AT_ONCE)
         self._held.update((found.info.version_id, found) for found in self._fetch(batch))

@@ -119,6 +119,15 @@ class Client:
 
     # --- keys --------------------------------------------------------------------------------------------------
 
+    @property
+    def looks_for_keys(self) -> bool:
+        """Whether a backup begins with a look at the salt object."""
+        return bool(self._words_with_keys) or self._has_password
+
+    @property
+    def _words_with_keys(self) -> frozenset[Word]:
+        return self.config.words_used & {Word.ENCRYPT, Word.HASH_NAMES}
+
     def check_password(self) -> None:
         """Raise WrongPassword before anything else is tried. No request for those who have given no password."""
         if self._has_password:
@@ -131,7 +140,7 @@ class Client:
         A client without a password hashes names without a key, but only in a repository that has none. Raises
         PasswordMissing, WrongPassword, or UpgradeNeeded where 1.0 wrote here and `upgrade` does not permit to go on.
         """
-        used = self.config.words_used & {Word.ENCRYPT, Word.HASH_NAMES}
+        used = self._words_with_keys
         if not used:
             self.check_password()
             return
@@ -173,6 +182,7 @@ class Client:
 
     def change_password(self, new: Callable[[], str]) -> PasswordChanged:
         """Raises UpgradeNeeded for the salt of rrbackup 1.0, UsageError where there are no keys."""
+        self.keys.look_again()  # a repository may be open for long
         if self.keys.has_old_salt():
             raise format1.upgrade_needed(self.store.describe())
         salt, cost = self.config.remote_password_salt_file, cost_of(self.config)

@@ -42,17 +42,12 @@ def commit_plan(
     on_event: OnEvent,
     damaged: frozenset[VersionRef] = frozenset(),
 ) -> Committed:
-    """Run a plan; nothing new refers to what is `damaged`.
+    """Run a plan that was made since then; nothing new refers to what is `damaged`.
 
-    Raises StalePlan if the plan was made on another head, DamagedObject if that is damaged, TransactionLost if another
-    client won.
+    Raises DamagedObject if the head is damaged, TransactionLost if another client won, or the plan saw its commit.
     """
     if plan.head != rest.head:
-        if rest.held:
-            raise lost("nothing was published")  # nobody gets past the head of our own claim without ending it
-        raise StalePlan(
-            "the plan was made against a commit that is no longer the newest", hint="make a new plan and run that"
-        )
+        raise lost("nothing was published")
     if plan.empty and not rest.held:
         client.local.save(manifest)
         return Committed()
@@ -101,6 +96,14 @@ def due_checkpoint(client: Client, manifest: LocalManifest, on_event: OnEvent) -
     """A checkpoint for a commit on top of `manifest` to name, where one is due."""
     rebuilt = client.local.load().manifest is None
     return next_checkpoint(client.control, manifest, rebuilt=rebuilt, tell=lambda why: on_event(Notice(why)))
+
+
+def refuse_stale(plan: BackupPlan, rest: Rest) -> None:
+    """Raises StalePlan for one that was made on another head than the one from which its backup goes on."""
+    if plan.head != rest.head:
+        raise StalePlan(
+            "the plan was made against a commit that is no longer the newest", hint="make a new plan and run that"
+        )
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from rrbackup.effects.client import Client
 from rrbackup.effects.filesystem import ScanOptions, scan
 from rrbackup.effects.opening import exclusions_of, rules_of
 from rrbackup.effects.selective_scan import scan_selected
-from rrbackup.effects.store_rules import MULTIPART_THRESHOLD, part_size
 from rrbackup.errors import BasePathEmpty
 from rrbackup.events import Notice, OnEvent, PlanMade, ProblemFound, Scanning
 from rrbackup.pure.extras import with_hardlinks
@@ -19,16 +18,9 @@ from rrbackup.pure.local_format import rows_of
 from rrbackup.pure.manifest import Standing, check_follows, fold_links, standing, went_back
 from rrbackup.pure.model import HeadRef, LocalManifest, Problem
 from rrbackup.pure.plan import BackupPlan, make_plan
-from rrbackup.pure.prices import Traffic
 from rrbackup.pure.scan import LeftOut, Scanned
 
 SCAN_EVENT_EVERY = 1000
-_LOOKS = 2
-"""At head and claim."""
-_WRITES = 3
-"""The claim, the diff, the claim cleared."""
-_SECOND_LOOKS = 1
-"""At the diff that is built on."""
 
 
 def manifest_at(client: Client, head: HeadRef | None, on_event: OnEvent) -> LocalManifest:
@@ -97,18 +89,3 @@ def _scan(client: Client, on_event: OnEvent) -> Iterator[Scanned | Problem | Lef
         elif number % SCAN_EVENT_EVERY == 0:
             on_event(Scanning(str(config.base()), number))
         yield item
-
-
-def traffic_of(plan: BackupPlan) -> Traffic:
-    """What a backup by this plan requests at most, other clients and repetitions apart (README, "Requests")."""
-    if plan.empty:
-        return Traffic(gets=_LOOKS)
-    bodies = sum(_requests_for(candidate.size) for candidate in plan.candidates)
-    return Traffic(puts=bodies + _WRITES, gets=_LOOKS + _SECOND_LOOKS)
-
-
-def _requests_for(size: int) -> int:
-    """One, or one for each part and two around them."""
-    if size <= MULTIPART_THRESHOLD:
-        return 1
-    return -(-size // part_size(size)) + 2

@@ -57,6 +57,9 @@ class Traffic:
     def requests(self) -> int:
         return self.puts + self.gets
 
+    def __add__(self, more: "Traffic") -> "Traffic":
+        return Traffic(self.puts + more.puts, self.gets + more.gets, self.bytes_out + more.bytes_out)
+
 
 @frozen
 class Cost:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rrbackup.effects import committing, planning, settling
 from rrbackup.effects.checkpoints import read_to_head
+from rrbackup.effects.estimating import traffic_of
 from rrbackup.effects.planning import Wanted
 from rrbackup.effects.recovery_kit import store_kit
 from rrbackup.effects.settling import Permissions
@@ -66,7 +67,7 @@ class Backups(Opened):
 
     def backup_traffic(self, plan: BackupPlan) -> Traffic:
         """The requests that running the plan takes at most: what turns out to be known already is not sent."""
-        return planning.traffic_of(plan)
+        return traffic_of(self._client, plan)
 
     def backup_cost(self, plan: BackupPlan) -> Cost | None:
         """What they cost at Amazon's list price; None where the store is no S3. Uploading itself is free."""
@@ -95,6 +96,8 @@ class Backups(Opened):
         client = self._client
         with self._writing():
             rest = settling.settle_or_create(client, Permissions(take_over, upgrade, continues=True), tell)
+            if plan is not None:
+                committing.refuse_stale(plan, rest)
             with committing.held_meanwhile(client, rest) as still:
                 manifest = planning.manifest_at(client, rest.head, tell)
                 plan = plan or planning.plan_backup(client, manifest, Wanted(allow_empty, reprocess), tell)

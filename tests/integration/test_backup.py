@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from attrs import evolve
 
 from rrbackup.effects import reading, transfer
+from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.local_files import LocalLock
-from rrbackup.effects.memory import MemoryStore
+from rrbackup.effects.memory import MemoryStore, SimulatedCrash
+from rrbackup.effects.store_rules import MULTIPART_THRESHOLD
 from rrbackup.errors import (
     BasePathEmpty,
     BasePathMissing,
@@ -26,10 +29,11 @@ from rrbackup.errors import (
 )
 from rrbackup.events import Notice
 from rrbackup.pure import format2, local_format
-from rrbackup.pure.model import Claim, ClaimState, ProblemKind, Status, TransactionId, Word
+from rrbackup.pure.model import Claim, ClaimState, PathText, ProblemKind, Status, TransactionId, Word
 from rrbackup.pure.pipeline import PipelineRule
 from rrbackup.pure.rules import Detection
 from tests.integration.conftest import Bench
+from tests.integration.machines import Dying
 from tests.integration.trees import look, write
 
 MakeBench = Callable[..., Bench]
@@ -294,6 +298,48 @@ def test_a_plan_against_an_older_head_is_refused(bench: Bench) -> None:
     bench.backup()
     with pytest.raises(StalePlan):
         bench.backup(plan=plan)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_plan_made_before_an_interrupted_backup_was_ended_is_stale(make_bench: MakeBench, conditional: bool) -> None:
+    """Ending it moves the head, though nobody else was there."""
+    memory = MemoryStore(conditional=conditional)
+    bench = make_bench(memory)
+    write(bench.base, {"a": b"1"})
+    bench.backup()
+    write(bench.base, {"a": b"1", "b": b"2", "c": b"3"})
+    with pytest.raises(SimulatedCrash):
+        evolve(bench, store=Dying(memory._world, "", (), MULTIPART_THRESHOLD)).backup()
+    plan = bench.open().plan_backup()
+    with pytest.raises(StalePlan):
+        bench.backup(plan=plan)
+    assert bench.backup().counts.new == 2
+
+
+@pytest.mark.parametrize("opening", [1, 2, 3])
+def test_a_big_file_that_is_cut_while_it_is_read_is_committed_as_it_is_then(
+    bench: Bench, memory: MemoryStore, opening: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened to be measured, to be hashed, because another one has its size, and to be sent."""
+    names = {"a": b"a" * (transfer.SMALL_BYTES + 1), "b": b"b" * (transfer.SMALL_BYTES + 1)}
+    write(bench.base, names)
+    for name in names:
+        os.utime(bench.base / name, ns=(5, 5))
+    opened = Counter[str]()
+
+    def cutting(base: Path, path: PathText, *, follow_symlinks: bool) -> object:
+        file = open_source(base, path, follow_symlinks=follow_symlinks)
+        opened[path] += 1
+        if path == "/b" and opened[path] == opening:
+            os.truncate(bench.base / "b", 0)
+        return file
+
+    monkeypatch.setattr(transfer, "open_source", cutting)
+    assert bench.backup().problems == ()
+    entry = next(entry for entry in bench.open().list_files() if entry.path == "/b")
+    assert (entry.size, entry.mtime_ns) == (0, (bench.base / "b").stat().st_mtime_ns)
+    assert entry.object is None
+    assert [key for key in stored_keys(memory) if key.endswith("/b")] == []
 
 
 # --- local files -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from attrs import evolve
 from rrbackup import Config, CryptoSettings, DirectorySettings, open_repository
 from rrbackup.api import Repository
 from rrbackup.effects import history
-from rrbackup.effects.ahead import FIRST_BATCH
+from rrbackup.effects.ahead import FIRST_BATCH, MOST_AT_ONCE
 from rrbackup.effects.checkpoints import read_to_head
 from rrbackup.effects.control import Control, ObjectNames
 from rrbackup.effects.memory import FaultKind, MemoryClient, MemoryStore, SimulatedCrash
@@ -379,7 +379,7 @@ def test_a_new_machine_makes_no_more_requests_for_a_longer_history(memory: Memor
         client = memory.client()
         assert len(reader(client, tmp_path).list_files()) == length // 10 + 1
         counts.append(len(client.calls))
-    assert counts == [3 + (1 + 2 + 4) * FIRST_BATCH] * 2
+    assert counts == [3 + FIRST_BATCH + 2 * MOST_AT_ONCE] * 2
 
 
 def test_right_behind_a_checkpoint_two_requests_are_enough(memory: MemoryStore, tmp_path: Path) -> None:

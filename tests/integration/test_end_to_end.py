@@ -13,9 +13,11 @@ from rrbackup.effects.memory import MemoryStore
 from rrbackup.effects.s3 import S3Store
 from rrbackup.effects.store import Store
 from rrbackup.pure.labels import object_labels
-from rrbackup.pure.model import PathText
+from rrbackup.pure.model import PathText, Word
+from rrbackup.pure.pipeline import PipelineRule
 from rrbackup.pure.reason import Reason
 from tests.integration.conftest import Bench
+from tests.integration.machines import crypto
 from tests.integration.trees import look, write, write_odd
 from tests.sent_requests import sent_requests
 
@@ -141,6 +143,43 @@ def test_a_plan_tells_how_many_requests_it_takes(
     with counted(store, monkeypatch) as requests:
         assert repository.backup().version_id is None
         assert requests() <= nothing.requests, "they were modified just now, so they are looked at again"
+
+
+@pytest.mark.parametrize("words", [(), (Word.ENCRYPT,), (Word.COMPRESS, Word.ENCRYPT), (Word.HASH_NAMES,)])
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_first_backup_takes_no_more_requests_than_its_plan_told(
+    make_bench: MakeBench,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[Word, ...],
+    prepared: bool,
+) -> None:
+    with_keys = crypto("x") if words else None
+    bench = make_bench(store, file_pipeline=(PipelineRule("*", words),), crypto=with_keys)
+    write(bench.base, {"a": b"1", "as big as one request may be": random.Random(3).randbytes(8 << 20)})
+    if prepared:
+        bench.open().prepare()
+    repository = bench.open()
+    told = repository.backup_traffic(repository.plan_backup())
+    with counted(store, monkeypatch) as requests:
+        assert bench.open().backup().counts.new == 2
+        assert 2 + 6 <= requests() <= told.requests
+
+
+def test_the_plan_of_a_backup_that_writes_a_checkpoint_tells_what_that_takes(make_bench: MakeBench) -> None:
+    store = MemoryStore()
+    bench = make_bench(store)
+    bench.open().prepare()
+    most = 0
+    for number in range(105):
+        write(bench.base, {"a": b"%d" % number})
+        repository = bench.open()
+        told = repository.backup_traffic(repository.plan_backup()).requests
+        store.reset_calls()
+        repository.backup()
+        assert len(store.calls) <= told, f"commit {number + 1}"
+        most = max(most, len(store.calls))
+    assert most > 50, "no checkpoint was written"
 
 
 def test_requests_without_init(make_bench: MakeBench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(bench: Bench) -> None:
             ],
             "changes": [{"path": "/empty", "status": "new", "reason": "new"}],
             "unchanged": 0,
-            "requests": 8,
+            "requests": 16,
             "problems": [],
         },
     )
