@@ -19,11 +19,10 @@ from rrbackup.effects.keychain import Keychain
 from rrbackup.effects.spare import SPARE_BYTES, Spare
 from rrbackup.effects.store import ContentStore
 from rrbackup.effects.workers import workers
-from rrbackup.errors import DamagedObject, StoreUnavailable
+from rrbackup.errors import DamagedObject
 from rrbackup.pure.model import NOT_RECORDED, Entry, ObjectRef
 from rrbackup.pure.ranges import LONG, RANGE_BYTES, WHOLE, Stretch, is_whole, joined, stretches
 
-READ_TRIES = 3
 _AHEAD = SPARE_BYTES // RANGE_BYTES
 
 FAST_ENOUGH = 100_000_000
@@ -65,7 +64,7 @@ class Fetcher:
         return decoded(entry, entry.object, self._body(entry.object), self.keys)
 
     def _body(self, ref: ObjectRef) -> Iterator[bytes]:
-        fetch = partial(resumed, self.store, ref)
+        fetch = partial(_read, self.store, ref)
         return fetch(WHOLE) if is_whole(ref.stored_size) else fetched_ahead(self.spare, fetch, ref.stored_size)
 
 
@@ -136,17 +135,7 @@ def _collected(fetch: Fetch, stretch: Stretch) -> list[bytes]:
     return list(fetch(stretch))
 
 
-def resumed(store: ContentStore, ref: ObjectRef, stretch: Stretch) -> Iterator[bytes]:
-    """A stretch of an object; where the connection breaks off, reading goes on at that place."""
-    position = 0
-    for attempt in range(READ_TRIES):
-        length = None if stretch.length is None else stretch.length - position
-        try:
-            with store.read(ref.key, ref.version_id, stretch.start + position, length) as chunks:
-                for data in chunks:
-                    position += len(data)
-                    yield data
-            return
-        except StoreUnavailable:
-            if attempt == READ_TRIES - 1:
-                raise
+def _read(store: ContentStore, ref: ObjectRef, stretch: Stretch) -> Iterator[bytes]:
+    """A stretch of an object. Going on where a connection broke off is the store's."""
+    with store.read(ref.key, ref.version_id, stretch.start, stretch.length) as chunks:
+        yield from chunks

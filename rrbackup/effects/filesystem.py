@@ -111,7 +111,11 @@ def open_source(base: Path | bytes, path: PathText, *, follow_symlinks: bool) ->
     except OSError as error:
         base_folders(base, follow_symlinks).close()  # says so if the base itself is gone
         raise SourceError(f"cannot open {path}: {error.strerror}") from error
-    before = os.fstat(fd)
+    try:
+        before = os.fstat(fd)
+    except OSError as error:
+        os.close(fd)
+        raise SourceError(f"cannot open {path}: {error.strerror}") from error
     if stat.S_ISREG(before.st_mode):
         return SourceFile(fd, before)
     os.close(fd)

@@ -93,11 +93,17 @@ class SourceReader:
         except OSError as error:
             raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
 
+    def _status(self) -> os.stat_result:
+        try:
+            return self._file.now()
+        except OSError as error:
+            raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
+
     @property
     def stable(self) -> bool:
         """Whether the file was the same after reading as before."""
         if self._same is None:
-            self._same = _fingerprint(self._file.now()) == _fingerprint(self._file.before)
+            self._same = _fingerprint(self._status()) == _fingerprint(self._file.before)
         return self._same and self._count == self.size and not self._grew
 
     @property

@@ -38,7 +38,7 @@ from rrbackup.errors import ClientAtWork, ConditionFailed, OutcomeUnknown, Store
 from rrbackup.pure import format2, pacing
 from rrbackup.pure.claims import Signature, opening, trial
 from rrbackup.pure.framing import PLAIN
-from rrbackup.pure.model import SeenClaim, TransactionId
+from rrbackup.pure.model import ProblemKind, SeenClaim, TransactionId
 from rrbackup.pure.steps import MustBeAbsent, Wrote
 from tests import chaos_proxy, scripted_s3, store_checker
 from tests.chaos_clients import COMMAND, look
@@ -365,6 +365,16 @@ def test_a_store_that_keeps_failing_is_given_up_and_the_next_backup_is_fine(benc
     bench.proxy.fates = chaos_proxy.calm
     assert bench.backup().problems == ()
     bench.is_sound()
+
+
+@pytest.mark.parametrize("fault", [Fate.INTERNAL_ERROR, Fate.CUT_ANSWER_BODY])
+def test_a_content_that_never_comes_is_asked_for_no_more_often_than_anything(bench: Bench, fault: Fate) -> None:
+    bench.holds({"a": b"x", "b": b"y"}).backup()
+    bench.suffers(lambda r, n: fault if r.kind == "GET files/a versionId" else Fate.PASS)
+    with rrbackup.open_repository(rrbackup.load_config(bench.config_file())) as repository:
+        (problem,) = repository.download("latest", bench.base.with_name("restored")).problems
+    assert (problem.path, problem.kind) == ("/a", ProblemKind.UNREADABLE)
+    assert bench.asked()["GET files/a versionId"] == ATTEMPTS
 
 
 def test_the_trial_of_a_new_store_survives_a_lost_answer(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """Big objects in stretches: which requests are made, that the bytes come in order, and that memory is given back."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import count
 from threading import Barrier, Lock
 
@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrbackup.effects.fetching import FAST_ENOUGH, fetched_ahead, resumed
+from rrbackup.effects.fetching import FAST_ENOUGH, fetched_ahead
 from rrbackup.effects.spare import CROWD, Spare
 from rrbackup.errors import StoreUnavailable
-from rrbackup.pure.model import ObjectRef, VersionId
 from rrbackup.pure.ranges import LONG, RANGE_BYTES, WHOLE, WHOLE_BYTES, Stretch, is_whole, joined, stretches
 
 LIMIT_S = 30
@@ -171,55 +170,3 @@ def test_a_stretch_that_fails_is_told_in_its_turn() -> None:
 
 def _comes_back(spare: Spare, size: int) -> bool:
     return any(spare.borrow(size) for _ in range(1_000_000))
-
-
-# --- one stretch -------------------------------------------------------------------------------------------------
-
-
-class Broken:
-    """A store with one object, whose connections break after so many bytes each."""
-
-    def __init__(self, content: bytes, *breaks: int) -> None:
-        self._content = content
-        self._breaks = iter(breaks)
-        self.asked: list[tuple[int, int | None]] = []
-
-    @contextmanager
-    def read(
-        self, key: str, version_id: VersionId, start: int = 0, length: int | None = None
-    ) -> Iterator[Iterator[bytes]]:
-        self.asked.append((start, length))
-        end = None if length is None else start + length
-        yield self._chunks(self._content[start:end], next(self._breaks, None))
-
-    def _chunks(self, content: bytes, until: int | None) -> Iterator[bytes]:
-        yield from (content[at : at + 1] for at in range(len(content[:until])))
-        if until is not None:
-            raise StoreUnavailable("broken")
-
-    def put(self, *_: object, **__: object) -> object:
-        raise NotImplementedError
-
-
-REF = ObjectRef("files/a", VersionId("v"), 10, "e")
-
-
-@pytest.mark.parametrize(
-    ("stretch", "asked"),
-    [
-        (WHOLE, [(0, None), (3, None), (5, None)]),
-        (Stretch(2, 7), [(2, 7), (5, 4), (7, 2)]),
-        (Stretch(4), [(4, None), (7, None), (9, None)]),
-    ],
-)
-def test_a_broken_stretch_goes_on_where_it_broke(stretch: Stretch, asked: list[tuple[int, int | None]]) -> None:
-    content = b"0123456789"
-    store = Broken(content, 3, 2)
-    end = None if stretch.length is None else stretch.start + stretch.length
-    assert b"".join(resumed(store, REF, stretch)) == content[stretch.start : end]  # type: ignore[arg-type]
-    assert store.asked == asked
-
-
-def test_a_stretch_that_breaks_too_often_is_given_up() -> None:
-    with pytest.raises(StoreUnavailable):
-        list(resumed(Broken(b"0123456789", 1, 1, 1), REF, WHOLE))  # type: ignore[arg-type]

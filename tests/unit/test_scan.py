@@ -1,5 +1,6 @@
 """The scan: what of a tree is an entry, what a problem, and in which order; and opening what it found."""
 
+import errno
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrbackup.effects.filesystem import ScanOptions, open_source, scan
+from rrbackup.effects.reading import SourceReader
 from rrbackup.errors import BasePathMissing, SourceError
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.model import EntryType, PathText, Problem, ProblemKind
@@ -409,6 +411,23 @@ def test_a_pipe_in_place_of_a_file_is_refused_without_waiting(tmp_path: Path) ->
     before = os.listdir("/proc/self/fd")
     with pytest.raises(SourceError, match="/pipe: it is not a file any more"):
         open_source(tmp_path, PathText("/pipe"), follow_symlinks=True)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_file_whose_server_forgot_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(fd: int) -> os.stat_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    make(tmp_path, "file")
+    before = os.listdir("/proc/self/fd")
+    with open_source(tmp_path, PathText("/file"), follow_symlinks=True) as file:
+        reader = SourceReader(file, PathText("/file"), lambda: 0, lambda _: None)
+        monkeypatch.setattr("rrbackup.effects.filesystem.os.fstat", stale)
+        with pytest.raises(SourceError, match="/file: Stale file handle"):
+            _ = reader.stable
+    with pytest.raises(SourceError, match="/file: Stale file handle"):
+        open_source(tmp_path, PathText("/file"), follow_symlinks=True)
+    monkeypatch.undo()
     assert os.listdir("/proc/self/fd") == before
 
 
