@@ -4,7 +4,7 @@ Nothing depends on it but courtesy: a client whose claim was taken over is fence
 publishes. Here it finds out earlier, and stops uploading.
 """
 
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -43,14 +43,17 @@ class Renewal:
         self._control = control
         self._seconds = seconds
         self._transaction = claim.record.transaction if claim.record else None
+        self._seen = Lock()
+        self.lost = False
         self._see(claim)
         self._ended = Event()
         self._thread = Thread(target=self._keep, name="renew the claim", daemon=True)
 
     def _see(self, claim: SeenClaim) -> None:
-        """`lost` says whether another client has taken the claim over, as far as is known."""
-        self.claim = claim
-        self.lost = self._is_anothers(claim)
+        """`lost` says whether another client has taken the claim over, as far as is known; what is lost stays lost."""
+        with self._seen:
+            if not self.lost:
+                self.claim, self.lost = claim, self._is_anothers(claim)
 
     def is_lost(self, *, look: bool = False) -> bool:
         """Like `lost`; with `look`, the claim is read first: something went wrong that a take-over would explain."""
@@ -71,7 +74,11 @@ class Renewal:
 
     def __enter__(self) -> Self:
         if self._seconds is not None:
-            self._thread.start()
+            try:
+                self._thread.start()
+            except BaseException:
+                self._ended.set()  # interrupted, it may have begun
+                raise
         return self
 
     def __exit__(
@@ -83,9 +90,9 @@ class Renewal:
             self._thread.join()
 
     def _keep(self) -> None:
-        while not self._ended.wait(self._seconds) and not self.lost:
+        while not self._ended.wait(self._seconds) and not self._is_anothers(claim := self.claim):
             try:
-                self._see(renewed(self._control, self.claim))
+                self._see(renewed(self._control, claim))
             except Cancelled:
                 return  # the uploads end for the same reason
             except RRBackupError:

@@ -3,6 +3,8 @@
 Whoever may write to the store can put a forged salt object on top: that gives nothing away, but nothing opens any more.
 """
 
+from collections.abc import Callable
+
 from attrs import frozen
 
 from rrbackup.effects.keys import Derive, current_salt, derive, described, open_salt, put_salt
@@ -43,12 +45,13 @@ def _opens(body: bytes, password: str, derive: Derive) -> bool:
 
 
 def restore_salt(
-    store: Store, name: str, version_id: VersionId, password: str, *, derive: Derive = derive
+    store: Store, name: str, version_id: VersionId, password: Callable[[], str], *, derive: Derive = derive
 ) -> VersionId:
     """Put an earlier version of the salt object on top again; the new version id.
 
-    Raises like `open_keyring` where the password does not open that version, NoSuchVersion where it does not exist:
-    nothing is written then. TransactionLost where another client changed the object meanwhile.
+    Nobody is asked for the password of a version that is not there. Raises like `open_keyring` where the password does
+    not open that version, NoSuchVersion where it does not exist: nothing is written then. TransactionLost where another
+    client changed the object meanwhile.
     """
     try:
         body = store.get(name, version_id).body
@@ -56,7 +59,7 @@ def restore_salt(
         raise NoSuchVersion(
             f"{described(store, name)} has no version {version_id}", hint="repair lists the versions there are"
         ) from None
-    open_salt(body, f"{described(store, name)} version {version_id}", password, derive)
+    open_salt(body, f"{described(store, name)} version {version_id}", password(), derive)
     current = current_salt(store, name)
     lying = put_salt(store, name, body, IfAbsent() if current is None else IfMatch(current.info.etag))
     if lying.body != body:

@@ -20,6 +20,9 @@ def upgrade_keys(client: Client) -> None:
     links = client.control.read_chain(0)
     client.control.check_may_publish()
     if any(link.format != format1.FORMAT and (link.encrypted or refers_to_encrypted(link.diff)) for link in links):
+        client.keys.look_again()
+        if not client.keys.has_old_salt():
+            return  # another client has made the keys since we looked
         raise client.keys.missing()
     if client.keys.old_key() is None:
         client.prove_old(list(old_objects(links)))

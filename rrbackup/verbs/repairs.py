@@ -44,7 +44,7 @@ class Repairs(Opened):
         client = self._client
         with self._writing():
             salt = self.config.remote_password_salt_file
-            restored = restore_salt(client.store, salt, VersionId(version), client.keys.password())
+            restored = restore_salt(client.store, salt, VersionId(version), client.keys.password)
             client.keys.forget()
             return restored
 

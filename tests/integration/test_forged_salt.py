@@ -215,6 +215,8 @@ def test_repair_goes_back_only_to_what_the_password_opens(forged: Machine) -> No
         forged.open().repair_salt(on_top)
     with pytest.raises(rrbackup.NoSuchVersion, match="v999999"):
         forged.open().repair_salt("v999999")
+    with pytest.raises(rrbackup.NoSuchVersion, match="v999999"):
+        forged.open(crypto=None).repair_salt("v999999")
     with pytest.raises(rrbackup.WrongPassword, match=SALT):
         forged.with_password("guess").open().repair_salt(good)
     with pytest.raises(rrbackup.PasswordMissing):

@@ -644,7 +644,8 @@ def test_repair_goes_back_to_nothing_that_the_password_does_not_open(full: Place
 
 
 def test_repair_needs_the_password(full: Place, run: Run) -> None:
-    for words in (["repair"], ["repair", "--salt", "1-00000000"]):
+    (sound,) = (row.version_id for row in full.store.list_versions(SALT))
+    for words in (["repair"], ["repair", "--salt", sound]):
         ran = run(full, *words, "--json")
         assert (ran.code, ran.error["type"]) == (12, "PasswordMissing")
 

@@ -111,11 +111,11 @@ def _keys(judge: Judge, actor: Actor, call: Call, seen: Look) -> Reasons:
             yield PasswordMissing
         if judge.keys is not None and _reads_encrypted(judge, call):
             yield PasswordMissing
-        if call.what == "change password" and not judge.old_salt:
+        if call.what == "change password" and judge.keys is not None:
             yield PasswordMissing
     elif judge.keys is not None and actor.password != judge.password:
         yield WrongPassword
-    elif judge.keys is None and call.what == "change password" and not judge.old_salt:
+    if call.what == "change password" and judge.keys is None and not judge.old_salt:
         yield UsageError
 
 
