@@ -61,7 +61,7 @@ class _Survey:
         self._leads = leads
         self._xattrs = xattrs
         self._found: dict[PathText, Found] = {}
-        self._unlisted: set[str] = set()
+        self._unlisted: set[PathText] = set()
 
     def run(self) -> Iterator[int]:
         """Folder by folder; gives how much was found so far."""

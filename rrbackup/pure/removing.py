@@ -19,11 +19,12 @@ from rrbackup.pure.target import Found, Sighting
 @frozen
 class Removals:
     """`extras` are what the commit has not; `obstacles` what stands, with all that is in it, where the commit has
-    something of another type, by the path of the outermost.
+    something of another type, by the path of the outermost. In `unseen` folders there may be more.
     """
 
     extras: tuple[Found, ...] = ()
     obstacles: Mapping[PathText, tuple[Found, ...]] = field(factory=dict)
+    unseen: tuple[PathText, ...] = ()
 
 
 @frozen
@@ -41,6 +42,7 @@ class Removing:
         return Removals(
             tuple(found for path, found in goes.items() if not _within(path, blocking)),
             {path: tuple(_and_below(path, goes)) for path in blocking},
+            tuple(sorted(filter(self._is_missed, self.sighting.unlisted), key=path_order)),
         )
 
     def _going(self, entries: Mapping[PathText, EntryType], folders: set[str]) -> dict[PathText, Found]:
@@ -55,12 +57,16 @@ class Removing:
                 goes[path] = found
         return goes
 
+    def _is_missed(self, unlisted: PathText) -> bool:
+        return self.selection.may_want_below(unlisted) and not self._is_protected(unlisted)
+
+    def _is_protected(self, path: PathText) -> bool:
+        return any(those.wants(path) for those in self.protected)
+
     def _may_go(self, found: Found) -> bool:
         if found.mounted or found.path in self.sighting.unlisted:
             return False
-        if any(those.wants(found.path) for those in self.protected):
-            return False
-        return self.selection.wants(found.path)
+        return self.selection.wants(found.path) and not self._is_protected(found.path)
 
 
 def _belongs(found: Found, entry: EntryType | None, leads: bool) -> bool:

@@ -85,7 +85,7 @@ def make_restore_plan(
         obstacles,
         tuple(_stamped_again(steps, (*obstacles, *steps, *leftovers), sighting)),
         leftovers,
-        tuple(problem for problem in decided if isinstance(problem, Problem)),
+        (*(problem for problem in decided if isinstance(problem, Problem)), *map(_not_cleared, removals.unseen)),
         wishes.gives,
     )
 
@@ -241,3 +241,10 @@ def _called(found: Found) -> str:
 
 def _blocked(entry: Entry, why: str) -> Problem:
     return Problem(entry.path, ProblemKind.UNWRITABLE, f"cannot write {entry.path}: {why}")
+
+
+def _not_cleared(folder: PathText) -> Problem:
+    where = f"the folder {folder} of the target" if folder else "the target"
+    return Problem(
+        folder, ProblemKind.UNWRITABLE, f"{where} cannot be listed, so what the commit does not have stays there"
+    )

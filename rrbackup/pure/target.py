@@ -42,7 +42,7 @@ class Sighting:
     """What a survey of the target has seen, by path. `unlisted` are folders that could not be listed."""
 
     found: Mapping[PathText, Found] = field(factory=dict, repr=lambda f: f"<{len(f)} found>")
-    unlisted: frozenset[str] = frozenset()
+    unlisted: frozenset[PathText] = frozenset()
 
     @property
     def empty(self) -> bool:

@@ -1,5 +1,6 @@
 """Downloads of parts, onto what is there already: the plan says exactly what happens, and nothing else does."""
 
+import errno
 import os
 import re
 import resource
@@ -404,6 +405,26 @@ def test_what_a_sampled_check_remembers_is_not_removed(tmp_path: Path) -> None:
     assert (tmp_path / "manifest.sampled").exists()
     plan = repository.plan_download("latest", tmp_path, delete=True)
     assert [step.path for step in plan.leftovers] == ["/base/kept", "/base"]
+
+
+@pytest.mark.parametrize("exclude", [[], ["/shut"]])
+def test_a_folder_that_cannot_be_looked_into_is_named_when_all_else_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, exclude: list[str]
+) -> None:
+    """Root may list everything, so the refusal is played."""
+    repository, target = repository_with(folder, {"a": Node("file")}), folder / "target"
+    make(target, {"shut/extra": Node("file"), "extra": Node("file")})
+    real = os.scandir
+
+    def scandir(fd: int) -> object:
+        if os.path.realpath(f"/proc/self/fd/{fd}") == str(target / "shut"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(fd)
+
+    monkeypatch.setattr("rrbackup.effects.target_survey.os.scandir", scandir)
+    result = repository.download("latest", target, delete=True, exclude=exclude)
+    assert [problem.path for problem in result.problems] == ([] if exclude else ["/shut"])
+    assert (result.removed, result.files, result.complete) == (1, 1, bool(exclude))
 
 
 def test_what_stands_on_another_device_is_not_removed() -> None:
