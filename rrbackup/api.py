@@ -16,6 +16,7 @@ from rrbackup.effects.limited import UNLIMITED, Limits
 from rrbackup.effects.opening import Ask
 from rrbackup.effects.store import Store
 from rrbackup.errors import UsageError
+from rrbackup.pure.concurrency import MOST_ASKED
 from rrbackup.verbs.backups import Backups
 from rrbackup.verbs.checking import Checking
 from rrbackup.verbs.copying import Copying
@@ -48,7 +49,7 @@ def open_repository(
 ) -> Repository:
     """The repository that `config` names; no request is made yet.
 
-    `store` replaces the one that the configuration names. `threads` is how many objects move at once; None
+    `store` replaces the one that the configuration names. `threads` is how many objects move at once, up to 256; None
     is as many as make it faster, between 16 and 64. `ask` is called for the password where it is needed and neither the
     configuration nor the environment (RRBACKUP_PASSWORD) has one; its argument says whether it will be a
     new one, so that a person should be asked twice.
@@ -56,8 +57,11 @@ def open_repository(
     `credentials` for the bucket take the place of the configuration's and of boto3's: a value, or a function that gives
     one and is called again before that expires. `cancelled`, such as the `is_set` of a threading.Event, is called at
     every turn, by any thread; once it says true, the operation ends with `Cancelled`.
-    Raises UsageError for credentials without a bucket of the configuration's, and as the store does.
+    Raises UsageError for another number of threads and for credentials without a bucket of the configuration's, and as
+    the store does.
     """
+    if threads is not None and threads not in range(1, MOST_ASKED + 1):
+        raise UsageError(f"threads is a whole number from 1 to {MOST_ASKED}, not {threads!r}", hint="leave it out")
     given = Given(threads, ask, limits, _provider(credentials), cancelled and Cancellation(cancelled))
     if given.credentials is not None and (config.s3 is None or store is not None):
         raise UsageError("credentials were given, but no bucket needs them", hint="leave them out")

@@ -13,6 +13,7 @@ import click
 from attrs import frozen
 
 from rrbackup.errors import UsageError
+from rrbackup.pure.concurrency import MOST_ASKED
 from rrbackup.pure.sizes import parse_size
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -143,7 +144,7 @@ def _limit(direction: str) -> Callable[[Decorated], Decorated]:
 
 THREADS = click.option(
     "--threads",
-    type=WholeNumber(1, 256),
+    type=WholeNumber(1, MOST_ASKED),
     metavar="N",
     expose_value=False,
     callback=_remember,

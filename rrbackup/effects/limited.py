@@ -16,14 +16,18 @@ from rrbackup.pure.model import VersionId
 
 @frozen
 class Limits:
-    """Bytes per second for all threads together; None is as fast as it goes. Raises UsageError for less than 1."""
+    """Whole bytes per second for all threads together; None is as fast as it goes. Raises UsageError below 1."""
 
     upload: int | None = None
     download: int | None = None
 
     def __attrs_post_init__(self) -> None:
         for limit in (self.upload, self.download):
-            if limit is not None and limit < 1:
+            if limit is None:
+                continue
+            if not isinstance(limit, int):
+                raise UsageError(f"a limit is a whole number of bytes per second, not {limit!r}")
+            if limit < 1:
                 raise UsageError(f"a limit of {limit} bytes per second lets nothing pass", hint="leave it out")
 
     def meters(self, wait: Callable[[float], None] = time.sleep) -> "tuple[Meter | None, Meter | None]":

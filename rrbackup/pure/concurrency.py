@@ -22,6 +22,8 @@ from attrs import evolve, frozen
 
 FIRST_THREADS = 16
 MOST_THREADS = 64
+MOST_ASKED = 256
+"""What somebody may ask for."""
 
 ITEM_WORTH = 128 << 10
 GAIN = 1.15

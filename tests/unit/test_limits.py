@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,8 +64,8 @@ def test_without_a_limit_nobody_waits() -> None:
         assert b"".join(chunks) == b"x"
 
 
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_that_lets_nothing_pass_is_refused(limit: int) -> None:
+@pytest.mark.parametrize("limit", [0, -1, "5MB", 0.5, 2e6, float("nan"), float("inf")])
+def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
     with pytest.raises(UsageError):
         Limits(upload=limit)
     with pytest.raises(UsageError):
@@ -105,3 +106,15 @@ def test_backups_and_downloads_keep_the_limits(tmp_path: Path, monkeypatch: pyte
     with rrbackup.open_repository(config) as repository:
         repository.download("latest", tmp_path / "again")
     assert sum(passed) == 1000
+
+
+@pytest.mark.parametrize("threads", [0, -1, 257, 1.5, "8"])
+def test_a_number_of_threads_that_is_none_is_refused(threads: Any, tmp_path: Path) -> None:
+    config = rrbackup.Config(
+        base_path=str(tmp_path),
+        local_manifest_file="m",
+        local_lock_file="l",
+        directory=rrbackup.DirectorySettings(path="d"),
+    )
+    with pytest.raises(UsageError, match="from 1 to 256"):
+        rrbackup.open_repository(config, store=MemoryStore(), threads=threads)
