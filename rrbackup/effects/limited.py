@@ -8,7 +8,7 @@ from threading import Lock
 from attrs import frozen
 
 from rrbackup.effects.store import Condition, ContentStore, Stored
-from rrbackup.effects.store_rules import ALWAYS
+from rrbackup.effects.store_rules import ALWAYS, MIB
 from rrbackup.errors import UsageError
 from rrbackup.pure import pacing
 from rrbackup.pure.model import VersionId
@@ -38,7 +38,11 @@ class Limits:
 
 
 class Meter:
-    """Lets bytes pass at one rate, whoever brings them. Clock and waiting may be given for tests."""
+    """Lets bytes pass at one rate, whoever brings them. Clock and waiting may be given for tests.
+
+    What is received is there before it can be counted, so nobody asks for more before all that came is through; as
+    much as came last counts beforehand. Else each thread would bring its first chunk at once.
+    """
 
     def __init__(
         self,
@@ -50,20 +54,54 @@ class Meter:
         self._clock = clock
         self._wait = wait
         self._lock = Lock()
+        self._turns = Lock()
+        self._usual = max(1, int(bytes_per_second * _SLICE_S))
 
     def passed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """What is sent."""
         for chunk in chunks:
             self.take(len(chunk))
             yield chunk
 
     def take(self, count: int) -> None:
         """Wait until `count` bytes more are through."""
+        self._wait_until(self._put_on(count))
+
+    def turn(self) -> int:
+        """Wait until more may be asked for. Gives how many bytes have been counted for it."""
+        with self._turns:
+            while (moment := self._line.free_at - _SLICE_S) > (now := self._clock()):
+                self._wait_until(min(moment, now + _SLICE_S))
+            expected = self._usual
+            self._put_on(expected)
+        return expected
+
+    def received(self, chunks: Iterator[bytes], expected: int) -> Iterator[bytes]:
+        """The chunks of an answer that was asked for at its `turn`."""
+        while (chunk := next(chunks, None)) is not None:
+            self._usual = len(chunk)
+            self.take(len(chunk) - expected)
+            yield chunk
+            expected = self.turn() if len(chunk) >= _GOES_ON else 0
+        self._put_on(-expected)
+
+    def _put_on(self, count: int) -> float:
         with self._lock:
             self._line, through = pacing.put_on(self._line, count, self._clock())
-        delay = through - self._clock()
+        return through
+
+    def _wait_until(self, moment: float) -> None:
+        delay = moment - self._clock()
         if delay > 0:
             self._wait(delay)
 
+
+_SLICE_S = 0.1
+"""So far ahead is asked, lest the line stand idle; and so long is waited before looking again, as less may have come
+than was expected."""
+
+_GOES_ON = MIB // 2
+"""Stores give smaller chunks only at the end of an answer, mostly."""
 
 UNLIMITED = Limits()
 
@@ -80,8 +118,9 @@ class LimitedContents:
     def read(
         self, key: str, version_id: VersionId, start: int = 0, length: int | None = None
     ) -> Iterator[Iterator[bytes]]:
+        expected = self._download.turn() if self._download else 0
         with self._store.read(key, version_id, start, length) as chunks:
-            yield self._download.passed(chunks) if self._download else chunks
+            yield self._download.received(chunks, expected) if self._download else chunks
 
     def put(
         self,

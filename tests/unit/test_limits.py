@@ -1,6 +1,7 @@
 """Limits on how fast contents move, on a clock that only waiting moves."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,32 @@ def test_a_content_takes_as_long_as_its_bytes_need_in_both_directions() -> None:
     assert clock.now == 120.0
 
 
+def test_nothing_more_is_asked_for_before_what_came_is_through() -> None:
+    """However many threads ask: here they are readers that begin one after another."""
+    clock, store = Clock(), MemoryStore()
+    contents = LimitedContents(store, None, meter(100, clock))
+    stored = store.put("k", b"x" * 500)
+    begun: list[float] = []
+    with ExitStack() as stack:
+        for _ in range(4):
+            chunks = stack.enter_context(contents.read("k", stored.version_id))
+            begun.append(clock.now)
+            next(chunks)
+            clock.now = begun[-1]  # the others do not wait for this one
+    assert begun == pytest.approx([100, 104.9, 109.9, 114.9])
+
+
+@given(st.lists(st.lists(st.integers(1, 700_000), max_size=5), max_size=8), st.integers(1_000, 10_000_000))
+def test_answers_take_as_long_as_their_bytes_need(answers: list[list[int]], rate: int) -> None:
+    """What was expected and did not come counts for nothing."""
+    clock = Clock()
+    metered = meter(rate, clock)
+    for sizes in answers:
+        chunks = (bytes(size) for size in sizes)
+        assert [len(chunk) for chunk in metered.received(chunks, metered.turn())] == sizes
+    assert clock.now - 100 == pytest.approx(sum(map(sum, answers)) / rate)
+
+
 def test_without_a_limit_nobody_waits() -> None:
     contents = LimitedContents(MemoryStore(), None, None)
     stored = contents.put("k", b"x" * 500)
@@ -88,7 +115,12 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 def test_backups_and_downloads_keep_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passed: list[int] = []
-    monkeypatch.setattr(Meter, "take", lambda self, count: passed.append(count))
+
+    def put_on(self: Meter, count: int) -> float:
+        passed.append(count)
+        return 0.0
+
+    monkeypatch.setattr(Meter, "_put_on", put_on)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "a").write_bytes(b"x" * 500)
     settings = {
