@@ -5,7 +5,8 @@ The rules decided here:
 - A diff may name a checkpoint of the state that it builds on, by the SHA-256 of its stored bytes. What that digest, the
   repository and the parent of the naming diff do not confirm is not used.
 - A checkpoint is written when that costs a bounded share of what was written anyway, when readers would have very many
-  diffs to read, or when one reader just had to read many (`due`).
+  diffs to read, or when one reader just had to read many (`due`). Who could not write it, because it may not, tries
+  again some commits later: each time it has to read all diffs since the last one.
 """
 
 from attrs import field, frozen
@@ -22,6 +23,9 @@ MOST_DIFFS = 500
 
 COSTLY_REBUILD = 200
 """Whoever had to read more of them spares the next client the same."""
+
+TRIED_EVERY = 5
+"""Diffs from one to the next at which it may be written. Clients that take turns should all come to it."""
 
 _SHARE = 4
 """A checkpoint is written once what was written since the last one is a fourth of it."""
@@ -81,10 +85,14 @@ def due(since: SinceCheckpoint | None, head: HeadRef | None, entries: int, *, re
     if head is None:
         return False
     known = since or SinceCheckpoint(diffs=head.sequence)
-    if known.diffs >= MOST_DIFFS or (rebuilt and known.diffs > COSTLY_REBUILD):
+    if rebuilt and known.diffs > COSTLY_REBUILD:
+        return True
+    if known.diffs < FEWEST_DIFFS or (known.diffs - FEWEST_DIFFS) % TRIED_EVERY:
+        return False
+    if known.diffs >= MOST_DIFFS:
         return True
     size = entries + known.references // _REFERENCES_PER_ENTRY
-    return known.diffs >= FEWEST_DIFFS and known.changes * _SHARE >= size
+    return known.changes * _SHARE >= size
 
 
 def will_publish(plan: BackupPlan) -> bool:

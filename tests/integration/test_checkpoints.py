@@ -170,6 +170,7 @@ RESTRICTED: list[tuple[dict[str, Any], int]] = [
 def test_a_client_that_loses_takes_its_checkpoint_back_if_it_may_delete(
     settings: dict[str, Any], left: int, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(checkpoint, "TRIED_EVERY", 1)
     back_up(bench, range(3))
     other = fresh(bench, tmp_path / "other")
     write(bench.base, {"late": b"1"})

@@ -13,6 +13,7 @@ from rrbackup.pure.checkpoint import (
     COSTLY_REBUILD,
     FEWEST_DIFFS,
     MOST_DIFFS,
+    TRIED_EVERY,
     Checkpoint,
     check_named,
     counted,
@@ -63,7 +64,11 @@ def head_at(sequence: int) -> HeadRef:
         (SinceCheckpoint(FEWEST_DIFFS, 26, 32), 100, True),
         (SinceCheckpoint(FEWEST_DIFFS, 0, 0), 0, True),
         (SinceCheckpoint(MOST_DIFFS, 0, 0), 1_000_000, True),
-        (SinceCheckpoint(MOST_DIFFS - 1, 0, 0), 1_000_000, False),
+        (SinceCheckpoint(MOST_DIFFS - TRIED_EVERY, 0, 0), 1_000_000, False),
+        (SinceCheckpoint(FEWEST_DIFFS + 1, 25, 0), 100, False),
+        (SinceCheckpoint(FEWEST_DIFFS + TRIED_EVERY, 25, 0), 100, True),
+        (SinceCheckpoint(MOST_DIFFS + 1, 0, 0), 1_000_000, False),
+        (SinceCheckpoint(MOST_DIFFS + TRIED_EVERY, 0, 0), 1_000_000, True),
     ],
 )
 def test_one_is_due_when_it_costs_a_bounded_share_or_readers_would_wait(
