@@ -6,14 +6,16 @@
 The client's mode is checked here and nowhere else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from attrs import field, frozen
 
+from rrbackup.effects.back_off import ATTEMPTS
 from rrbackup.effects.control import Control
 from rrbackup.effects.renewing import Lost, Renewal
-from rrbackup.errors import ModeError, StoreError, StoreUnavailable
+from rrbackup.errors import ModeError, OutcomeUnknown, StoreError, StoreUnavailable
 from rrbackup.pure.model import ClaimState, Mode, TransactionId, VersionRef
 from rrbackup.pure.outcomes import FileResult
 from rrbackup.pure.plan import Candidate
@@ -51,8 +53,7 @@ from rrbackup.pure.steps import (
     allowed,
 )
 
-UNCLEAR_LIMIT = 5
-"""So many writes in a row without an answer, and the store counts as out of reach."""
+_RUN_AGAIN = "nothing is lost: run again when the store can be reached; the next run recovers"
 
 REFUSED_LIMIT = 20
 """So often a write may be refused although what was read back fulfils its condition. A busy store does that for a
@@ -132,7 +133,7 @@ def _perform(effect: Effect, world: World) -> Outcome:
         case Inspect(candidates):
             return Results(transfer.inspect(candidates))
         case Upload(candidates, claim):
-            with Renewal(world.control, claim, world.renew_seconds) as renewal:
+            with Renewal(world.control, claim, world.renew_seconds) as renewal, _pointing_to_the_next_run():
                 results = transfer.upload(candidates, renewal.is_lost)
             return Results(results, renewal.claim)
         case ListKeys(keys):
@@ -152,6 +153,15 @@ def _perform(effect: Effect, world: World) -> Outcome:
     return Done()
 
 
+@contextmanager
+def _pointing_to_the_next_run() -> Iterator[None]:
+    """The store can say what became of its request, not that no commit hangs on it yet."""
+    try:
+        yield
+    except (StoreUnavailable, OutcomeUnknown) as error:
+        raise type(error)(error.message, hint=_RUN_AGAIN) from error
+
+
 S = TypeVar("S")
 
 
@@ -167,10 +177,9 @@ def run(
     while (effect := next_effect(state)) is not None:
         outcome = perform(effect, world)
         unclear, refused = _unclear_in_a_row(unclear, outcome), _refused_alike(refused, effect, outcome)
-        if unclear > UNCLEAR_LIMIT:
+        if unclear >= ATTEMPTS:  # as often as any other request is sent
             raise StoreUnavailable(
-                f"{world.control.store.describe()} did not answer {unclear} writes in a row",
-                hint="nothing is lost: run again when the store can be reached; the next run recovers",
+                f"{world.control.store.describe()} confirmed none of {unclear} writes in a row", hint=_RUN_AGAIN
             )
         if refused.times > REFUSED_LIMIT:
             raise _refuses_what_holds(world, refused)

@@ -30,7 +30,6 @@ from rrbackup.effects.directory_marker import open_volume
 from rrbackup.effects.directory_upload import Upload
 from rrbackup.effects.memory import Fault, FaultKind, MemoryClient, MemoryStore
 from rrbackup.effects.renewing import Renewal
-from rrbackup.effects.runner import UNCLEAR_LIMIT
 from rrbackup.effects.s3 import S3Store
 from rrbackup.effects.store import IfAbsent, Stored
 from rrbackup.effects.store_rules import MULTIPART_THRESHOLD
@@ -386,11 +385,11 @@ def test_the_trial_of_a_new_store_survives_a_lost_answer(bench: Bench) -> None:
 def test_a_conditional_write_that_is_never_answered_is_given_up_after_a_few_tries(bench: Bench, key: str) -> None:
     bench.holds({"small": b"first"}).backup()
     before = bench.asked()[f"PUT {key}"]
-    for_ever = 10 * UNCLEAR_LIMIT
+    for_ever = 10 * ATTEMPTS
     bench.suffers(lambda r, n: Fate.CUT_BEFORE if r.kind == f"PUT {key}" and n <= for_ever else Fate.PASS)
-    with pytest.raises(StoreUnavailable, match="did not answer"):
+    with pytest.raises(StoreUnavailable, match=f"confirmed none of {ATTEMPTS} writes"):
         bench.holds(TREE).backup()
-    assert bench.asked()[f"PUT {key}"] <= before + UNCLEAR_LIMIT + 1
+    assert bench.asked()[f"PUT {key}"] <= before + ATTEMPTS
     bench.proxy.fates = chaos_proxy.calm
     bench.backup()
     bench.is_sound()
@@ -402,6 +401,15 @@ def test_the_command_says_that_it_gave_up(bench: Bench, capsys: pytest.CaptureFi
     assert main(["backup", "--json", "--config", str(path)]) == 1
     error = json.loads(capsys.readouterr().out)["error"]
     assert (error["type"], bool(error["hint"])) == ("StoreUnavailable", True)
+
+
+def test_who_could_not_upload_is_told_that_nothing_is_lost(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bench.holds({"small": b"x"}).config_file()
+    bench.suffers(lambda r, n: Fate.INTERNAL_ERROR if r.kind == "PUT files/small" else Fate.PASS)
+    assert main(["backup", "--json", "--config", str(path)]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["type"] in ("OutcomeUnknown", "StoreUnavailable")
+    assert "nothing is lost: run again" in error["hint"]
 
 
 # --- one pace for all --------------------------------------------------------------------------------------------
