@@ -22,6 +22,7 @@ from rrbackup.effects.filesystem import open_source
 from rrbackup.effects.reading import Clock, OnBytes, Reader, SourceReader, Whole, read_through, read_whole
 from rrbackup.effects.renewing import Lost
 from rrbackup.effects.store import ContentStore, Stored
+from rrbackup.effects.store_rules import part_size
 from rrbackup.effects.telling import OnReceipt, Telling
 from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.errors import BasePathMissing, SourceError, StoreError
@@ -181,7 +182,7 @@ class BackupTransfer:
                 with self._held.taken(reader.size):
                     self._go_on()
                     return self._send_small(candidate, read_whole(reader), attempts, last)
-        with self._held.taken(SMALL_BYTES):  # a part of it
+        with self._held.taken(part_size(candidate.size)):
             self._go_on()
             if candidate.known_size or candidate.size in self._repeated_sizes:
                 return self._send_unless_known(candidate, attempts, last)

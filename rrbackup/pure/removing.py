@@ -2,7 +2,7 @@
 
 The rule: what the commit does not have, what the selection names, and what is not protected. A folder goes only if
 all that is in it goes, so one that could not be listed stays, and so does a mount point. What the commit has stays
-even where the selection leaves it out.
+even where the selection leaves it out. A folder that could not be listed is named, unless a restore has shut it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,8 +42,19 @@ class Removing:
         return Removals(
             tuple(found for path, found in goes.items() if not _within(path, blocking)),
             {path: tuple(_and_below(path, goes)) for path in blocking},
-            tuple(sorted(filter(self._is_missed, self.sighting.unlisted), key=path_order)),
+            self._unseen(),
         )
+
+    def _unseen(self) -> tuple[PathText, ...]:
+        if not self.sighting.unlisted:
+            return ()
+        return tuple(sorted(filter(self._is_missed, self.sighting.unlisted - self._closed()), key=path_order))
+
+    def _closed(self) -> set[PathText]:
+        """Those that have the mode which the commit gives them: a restore before may have shut them."""
+        folders = (entry for entry in self.commit if entry.type is EntryType.DIRECTORY)
+        modes = ((entry, self.sighting.found.get(entry.path)) for entry in folders)
+        return {entry.path for entry, found in modes if found is not None and found.mode == entry.mode}
 
     def _going(self, entries: Mapping[PathText, EntryType], folders: set[str]) -> dict[PathText, Found]:
         """What can go, innermost first."""
