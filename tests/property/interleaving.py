@@ -69,6 +69,7 @@ class Search:
         self._wanted = _wishes(race)
         self._judged: set[object] = set()
         self._ended: set[object] = set()
+        self._steps: dict[object, Step] = {}
 
     def run(self, most: int = 1_000_000) -> "Search":
         """Stops at the first thing that is wrong. Raises AssertionError after so many situations."""
@@ -108,13 +109,22 @@ class Search:
             if client.claims == self.race.claims and client.claims_next:
                 yield _replaced(moment, number, client.twin(moment.store).kill())
                 continue
-            yield _stepped(moment, number)
+            yield self._stepped(moment, number)
             if moment.deaths:
                 dead = client.twin(moment.store).kill()
                 yield evolve(_replaced(moment, number, dead), deaths=moment.deaths - 1)
             if moment.strikes and isinstance(client.next_effect(), WRITES):
                 for kind in STRIKES:
-                    yield evolve(_stepped(moment, number, kind), strikes=moment.strikes - 1)
+                    yield evolve(self._stepped(moment, number, kind), strikes=moment.strikes - 1)
+
+    def _stepped(self, moment: Moment, number: int, strike: FaultKind | None = None) -> Moment:
+        """What one client does depends on the store and on itself, whatever the others are about to do."""
+        client = moment.clients[number]
+        key = moment.store.key, number, client.key, strike
+        if key not in self._steps:
+            self._steps[key] = _step(moment.store, client, strike)
+        step = self._steps[key]
+        return evolve(_replaced(moment, number, step.client), store=step.store, late=moment.late | step.late)
 
     # --- judging -----------------------------------------------------------------------------------------------
 
@@ -159,28 +169,34 @@ class Search:
         self.faults += [f"4: leaked {ref} ({client.profile.name})" for ref in judge.leaks(found) - excused]
 
 
-def _stepped(moment: Moment, number: int, strike: FaultKind | None = None) -> Moment:
-    store = moment.store.copy()
-    client = moment.clients[number].twin(store)
+@frozen
+class Step:
+    store: SearchStore
+    client: Client
+    late: frozenset[judge.Ref]
+
+
+def _step(before: SearchStore, client: Client, strike: FaultKind | None) -> Step:
+    store = before.copy()
+    client = client.twin(store)
     uploading = isinstance(client.next_effect(), Upload)
     if strike is not None:
         client.strike(strike)
     client.step()
-    late = moment.late | _late(moment.store, store, client) if uploading else moment.late
-    return evolve(_replaced(moment, number, client), store=store, late=late)
+    return Step(store, client, _late(before, store, client) if uploading else frozenset())
 
 
 def _replaced(moment: Moment, number: int, client: Client) -> Moment:
     return evolve(moment, clients=(*moment.clients[:number], client, *moment.clients[number + 1 :]))
 
 
-def _late(before: SearchStore, after: SearchStore, client: Client) -> set[judge.Ref]:
+def _late(before: SearchStore, after: SearchStore, client: Client) -> frozenset[judge.Ref]:
     """What `client` has just uploaded, if the claim is not its own."""
     found = judge.contents(after)
     owner = judge.claimant(found) or ""
     if owner.startswith(f"{client.profile.name}."):
-        return set()
-    return judge.file_versions(found) - judge.file_versions(judge.contents(before))
+        return frozenset()
+    return frozenset(judge.file_versions(found) - judge.file_versions(judge.contents(before)))
 
 
 def _wishes(race: Race) -> dict[str, Tree]:
