@@ -16,7 +16,7 @@ from rrbackup.effects.limited import UNLIMITED, Limits
 from rrbackup.effects.opening import Ask
 from rrbackup.effects.store import Store
 from rrbackup.errors import UsageError
-from rrbackup.pure.concurrency import MOST_ASKED
+from rrbackup.pure.threads import MOST_ASKED
 from rrbackup.verbs.backups import Backups
 from rrbackup.verbs.checking import Checking
 from rrbackup.verbs.copying import Copying

@@ -8,7 +8,8 @@ from random import Random
 from attrs import define, field, frozen
 
 from rrbackup.pure import concurrency
-from rrbackup.pure.concurrency import FIRST_THREADS, Climb, Done
+from rrbackup.pure.concurrency import Climb, Done
+from rrbackup.pure.threads import FIRST_THREADS
 
 KB = 1000
 _WEATHER_S = 0.2

@@ -13,8 +13,8 @@ import click
 from attrs import frozen
 
 from rrbackup.errors import UsageError
-from rrbackup.pure.concurrency import MOST_ASKED
 from rrbackup.pure.sizes import parse_size
+from rrbackup.pure.threads import MOST_ASKED
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 

@@ -15,7 +15,6 @@ from rrbackup.effects.keychain import FindPassword
 from rrbackup.effects.passwords import PasswordSources, find_password
 from rrbackup.effects.s3 import S3Options, S3Store
 from rrbackup.effects.store import Store
-from rrbackup.pure.concurrency import MOST_THREADS
 from rrbackup.pure.exclusions import Exclusions, Ignoring
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.keys import Keyring, hashed_name
@@ -24,6 +23,7 @@ from rrbackup.pure.names import hashed_key, object_key, plain_digest
 from rrbackup.pure.pipeline import pipeline_for
 from rrbackup.pure.rules import Rules
 from rrbackup.pure.salt_record import Cost
+from rrbackup.pure.threads import MOST_THREADS
 
 Ask = Callable[[bool], str]
 """Asks a person for the password; True: for a new one, so twice."""

@@ -18,7 +18,8 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from rrbackup.pure import concurrency
-from rrbackup.pure.concurrency import MOST_THREADS, Climb, Done
+from rrbackup.pure.concurrency import Climb, Done
+from rrbackup.pure.threads import MOST_THREADS
 
 FETCH_THREADS = 16
 """So many metadata objects are read, or keys listed, at a time."""

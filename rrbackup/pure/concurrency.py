@@ -20,10 +20,7 @@ Times are seconds of one monotonic clock, and come from outside.
 
 from attrs import evolve, frozen
 
-FIRST_THREADS = 16
-MOST_THREADS = 64
-MOST_ASKED = 256
-"""What somebody may ask for."""
+from rrbackup.pure.threads import FIRST_THREADS, MOST_THREADS
 
 ITEM_WORTH = 128 << 10
 GAIN = 1.15

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rrbackup.pure import concurrency
-from rrbackup.pure.concurrency import FIRST_THREADS, MOST_THREADS, WINDOW_ITEMS, WINDOW_S, Climb, Done, after, begin
+from rrbackup.pure.concurrency import WINDOW_ITEMS, WINDOW_S, Climb, Done, after, begin
+from rrbackup.pure.threads import FIRST_THREADS, MOST_THREADS
 from tests.simulated_line import KB, Line, Run, fixed_rate
 
 MANY = 1 << 40

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from rrbackup.effects.workers import side_by_side, workers
 from rrbackup.pure import concurrency
-from rrbackup.pure.concurrency import FIRST_THREADS, MOST_THREADS, Climb, Done
+from rrbackup.pure.concurrency import Climb, Done
+from rrbackup.pure.threads import FIRST_THREADS, MOST_THREADS
 
 LIMIT_S = 30
 
