@@ -20,6 +20,7 @@ from tests.integration.conftest import Bench
 from tests.integration.machines import crypto
 from tests.integration.trees import look, write, write_odd
 from tests.sent_requests import sent_requests
+from tests.worlds import World
 
 MakeBench = Callable[..., Bench]
 
@@ -147,13 +148,16 @@ def test_a_plan_tells_how_many_requests_it_takes(
 
 @pytest.mark.parametrize("words", [(), (Word.ENCRYPT,), (Word.COMPRESS, Word.ENCRYPT), (Word.HASH_NAMES,)])
 @pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("kind", ["memory", "seaweedfs"])
 def test_a_first_backup_takes_no_more_requests_than_its_plan_told(
     make_bench: MakeBench,
-    store: Store,
+    new_world: Callable[[str], World],
+    kind: str,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[Word, ...],
     prepared: bool,
 ) -> None:
+    store = new_world(kind).store()
     with_keys = crypto("x") if words else None
     bench = make_bench(store, file_pipeline=(PipelineRule("*", words),), crypto=with_keys)
     write(bench.base, {"a": b"1", "as big as one request may be": random.Random(3).randbytes(8 << 20)})
