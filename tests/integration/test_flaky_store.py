@@ -463,7 +463,13 @@ def interrupted(
 
     bench.proxy.fates = fate
     command = [*COMMAND, "backup", "--json", "-c", str(bench.config_file())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),  # ignored where the tests run in the background
+    ) as process:
         assert held.wait(LIMIT_S)
         process.send_signal(sent)
         try:
