@@ -16,6 +16,11 @@ def places(path: str) -> tuple[str, ...]:
     return tuple(sorted({os.path.join(os.path.realpath(folder), name), os.path.realpath(path)}))
 
 
+def places_below(folder: str, path: str) -> tuple[PathText, ...]:
+    """Those places of `path` that lie below `folder`, as path texts counted from there; `folder` is free of links."""
+    return tuple(text for place in places(path) if (text := below(folder, place)) is not None)
+
+
 def below(folder: str, path: str) -> PathText | None:
     """The path text of `path` counted from `folder`; None where it does not lie below. Both as `places` gives them."""
     root = folder.rstrip("/") + "/"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import frozen
 
 from rrbackup.config_check import local_path, strings_in
-from rrbackup.config_places import below, places
+from rrbackup.config_places import below, places, places_below
 from rrbackup.pure.exclusions import Ignoring
 from rrbackup.pure.filters import Filters
 from rrbackup.pure.model import PathText
@@ -134,9 +134,8 @@ def _kept_out_of_base(document: Document) -> Iterator[str]:
 def _store_not_included(document: Document, base: str, include: Filters) -> Iterator[str]:
     """What is in a store inside base_path may have any name, so no filter may be able to match there."""
     store = _path(document, "directory", "path")
-    for place in places(store) if store is not None else ():
-        text = below(base, place)
-        if text is not None and include.may_match_below(text):
+    for text in places_below(base, store) if store is not None else ():
+        if include.may_match_below(text):
             yield (
                 f"include_files: a filter might match something in the store at directory.path ({text}); "
                 "write more of its beginning, or move the store outside of base_path"
@@ -168,7 +167,4 @@ def _own_files(document: Document) -> Iterator[_Own]:
 def _exposed(paths: Iterable[str], base: str, ignored: Ignoring) -> Iterator[PathText]:
     """The path texts, counted from `base`, of those paths that a scan of it would come across."""
     for path in paths:
-        for place in places(path):
-            text = below(base, place)
-            if text is not None and not ignored.covers(text):
-                yield text
+        yield from (text for text in places_below(base, path) if not ignored.covers(text))

@@ -14,7 +14,7 @@ import click
 from attrs import asdict, evolve, frozen
 
 from rrbackup.config import parse_config
-from rrbackup.config_places import below, places
+from rrbackup.config_places import places_below
 from rrbackup.errors import UsageError
 
 _PRIVATE = 0o600
@@ -92,9 +92,7 @@ def _inside(base: str, own: Mapping[str, str]) -> Iterator[str]:
     """Filters for those places that lie inside the base path; the value of each is put behind its filter."""
     root = os.path.realpath(base)
     for path, wildcard in own.items():
-        for place in places(path):
-            if (text := below(root, place)) is not None:
-                yield glob.escape(text) + wildcard
+        yield from (glob.escape(text) + wildcard for text in places_below(root, path))
 
 
 # --- asking ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from rrbackup.config_places import below, places
+from rrbackup.config_places import places_below
 from rrbackup.config_relations import JOURNAL_SUFFIX
 from rrbackup.effects.attributes import gives_for
 from rrbackup.effects.download import Restorer
@@ -182,7 +182,7 @@ class Restores(Opened):
 def _inside(target: Path, own: Iterable[str]) -> Iterator[PathText]:
     """Where those paths of this machine lie below the target."""
     top = os.path.realpath(target)
-    return (text for path in own for place in places(path) if (text := below(top, place)) is not None)
+    return (text for path in own for text in places_below(top, path))
 
 
 def _selection(
