@@ -195,14 +195,13 @@ class BackupTransfer:
             stable = reader.stable
         if not stable and not last:
             return None
-        problem = None if stable else _changing(candidate)
         known = self._known(candidate, content)
-        if known is not None:
-            return evolve(known, problem=problem)
-        with self._contents.reserved(dedup_key(content.sha256, candidate.asked)) as ref:
-            if ref is None:
-                return self._send_big(candidate, attempts, last)
-            return Settled(candidate.path, content, ref, problem=problem)
+        if known is None:
+            with self._contents.reserved(dedup_key(content.sha256, candidate.asked)) as ref:
+                if ref is None:
+                    return self._send_big(candidate, attempts, last)
+                known = Settled(candidate.path, content, ref)
+        return _as_read(known, candidate, stable)
 
     def _send_small(self, candidate: Candidate, whole: Whole, attempts: "_Attempts", last: bool) -> Settled | None:
         if not whole.stable and not last:
@@ -213,7 +212,7 @@ class BackupTransfer:
             with self._contents.reserved(dedup_key(content.sha256, candidate.asked)) as ref:
                 stored = ref or self._put_whole(candidate, whole, attempts)
                 known = Settled(candidate.path, content, stored, uploaded=ref is None)
-        return known if whole.stable else evolve(known, problem=_changing(candidate))
+        return _as_read(known, candidate, whole.stable)
 
     def _put_whole(self, candidate: Candidate, whole: Whole, attempts: "_Attempts") -> ObjectRef:
         content = whole.content
@@ -241,15 +240,17 @@ class BackupTransfer:
             raise
         content = reader.content
         self._note(content, ref)
-        if not last and not (reader.stable and self._worth_it(encoded, content, attempts)):
+        stable = reader.stable
+        if not last and not (stable and self._worth_it(encoded, content, attempts)):
             attempts.leftovers.append(ref.ref)
             return None
-        problem = None if reader.stable else _changing(candidate)
         if content.size == 0:
             attempts.leftovers.append(ref.ref)
-            return Settled(candidate.path, content, None, problem=problem)
-        self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
-        return Settled(candidate.path, content, ref, True, problem=problem)
+            sent = Settled(candidate.path, content, None)
+        else:
+            self._contents.add(dedup_key(content.sha256, candidate.asked), ref)
+            sent = Settled(candidate.path, content, ref, True)
+        return _as_read(sent, candidate, stable)
 
     def _worth_it(self, encoded: Encoded, content: Content, attempts: "_Attempts") -> bool:
         """Whether compression shrank the content, if it was applied; otherwise the next attempt goes without."""
@@ -330,6 +331,8 @@ def _failed(candidate: Candidate, error: SourceError) -> Failed:
     return Failed(candidate.path, Problem(candidate.path, ProblemKind.UNREADABLE, error.message))
 
 
-def _changing(candidate: Candidate) -> Problem:
+def _as_read(settled: Settled, candidate: Candidate, stable: bool) -> Settled:
+    if stable:
+        return settled
     detail = "kept changing while it was read; stored as it was read the last time"
-    return Problem(candidate.path, ProblemKind.CHANGING, detail)
+    return evolve(settled, problem=Problem(candidate.path, ProblemKind.CHANGING, detail))
