@@ -13,10 +13,17 @@ from rrbackup.errors import UsageError
 from rrbackup.pure import pacing
 from rrbackup.pure.model import VersionId
 
+_SLICE_S = 0.1
+"""So far ahead is asked, lest the line stand idle; and so long is waited before looking again, as less may have come
+than was expected."""
+
+_GOES_ON = MIB // 2
+"""Stores give smaller chunks only at the end of an answer, mostly."""
+
 
 @frozen
 class Limits:
-    """Whole bytes per second for all threads together; None is as fast as it goes. Raises UsageError below 1."""
+    """Whole bytes per second for all threads together; None is as fast as it goes. Raises UsageError for others."""
 
     upload: int | None = None
     download: int | None = None
@@ -95,13 +102,6 @@ class Meter:
         if delay > 0:
             self._wait(delay)
 
-
-_SLICE_S = 0.1
-"""So far ahead is asked, lest the line stand idle; and so long is waited before looking again, as less may have come
-than was expected."""
-
-_GOES_ON = MIB // 2
-"""Stores give smaller chunks only at the end of an answer, mostly."""
 
 UNLIMITED = Limits()
 

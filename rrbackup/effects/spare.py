@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 class Spare:
-    """Bytes that are lent. Safe to use from several threads."""
+    """Bytes, or what else is counted, that are lent. Safe to use from several threads."""
 
     def __init__(self, size: int = SPARE_BYTES) -> None:
         self._free = size
