@@ -1,5 +1,5 @@
 # make demo       learn the tool: two backups, listings, two restores, compared with the originals
-# make test       everything that CI runs, in at most five minutes on two cores
+# make test       everything that CI runs; about five minutes on two cores, ten on slow ones
 # make test-deep  the long searches as well
 # make mutants    change the core in small ways, and see whether a test notices each change
 # make bench      how fast it is, beside restic and rclone where they are installed; takes long, wants a quiet machine
